@@ -1,0 +1,43 @@
+"""Our code that runs inside labs, kept beside the image rather than in it: an upgrade of elabs needs no new image, and a running lab keeps what it started with."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import elabs
+from elabs.config.state import State
+
+_SOURCE = Path(elabs.__file__).parent
+
+
+def ensure(state: State, examples: Path | None) -> Path:
+    """The folder to bind at /opt/elabs: packages `elabs.lab` and folder `examples`, by hash. Made the first time, complete or not at all."""
+    sources = [(_SOURCE / "__init__.py", Path("elabs/__init__.py"))]
+    sources += [(path, Path("elabs/lab") / path.relative_to(_SOURCE / "lab")) for path in _files(_SOURCE / "lab")]
+    if examples and examples.is_dir():
+        sources += [(path, Path("examples") / path.relative_to(examples)) for path in _files(examples)]
+    digest = hashlib.sha256()
+    for source, target in sources:
+        digest.update(f"{target}\0".encode() + hashlib.sha256(source.read_bytes()).digest())
+    folder = state.lab_code / digest.hexdigest()[:16]
+    if folder.exists():
+        return folder
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for source, target in sources:
+        (partial / target.parent).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, partial / target)
+    for parent, folders, files in os.walk(partial):
+        for name in folders:
+            os.chmod(Path(parent) / name, 0o755)
+        for name in files:
+            os.chmod(Path(parent) / name, 0o644)
+    os.chmod(partial, 0o755)
+    os.replace(partial, folder)
+    return folder
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
