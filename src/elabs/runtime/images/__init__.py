@@ -1,0 +1,13 @@
+"""Images: the read-only root file systems that labs start from, built from Debian and PyPI by resumable steps.
+
+`definition` says what an image holds and gives it a key, `build` makes it in `steps` (each in a `rooms` of its own, with what `host` lends it and the `mirror`
+that the host uses), `store` finds finished ones.
+"""
+
+from elabs.runtime.images.build import build
+from elabs.runtime.images.definition import names
+from elabs.runtime.images.errors import ImageError
+from elabs.runtime.images.progress import Report
+from elabs.runtime.images.store import Image, every, find
+
+__all__ = ["Image", "ImageError", "Report", "build", "every", "find", "names"]
