@@ -1,0 +1,1 @@
+"""JupyterHub put together: login, spawner, pages, services. `configure` sets everything from the model."""

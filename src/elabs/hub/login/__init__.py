@@ -1,0 +1,1 @@
+"""Who may enter: one authenticator for each method of `login.method`, all behind the same guard (names, attempts), none ever blocking the hub."""
