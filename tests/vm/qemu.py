@@ -1,0 +1,101 @@
+"""One QEMU process: a machine of two processors whose only way in is a port of this machine's loopback address.
+
+QEMU itself picks the port, so no other program can take it in between, and QMP (QEMU's control socket, one JSON object a line) tells which. The process dies with
+whoever started it, so that an interrupted test run leaves nothing behind.
+"""
+
+import json
+import re
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from .base import Base
+
+MEMORY_MB = 8192
+PROCESSORS = 2
+_ACCELERATORS = {
+    "kvm": ("-machine", "q35", "-accel", "kvm", "-cpu", "host"),
+    "tcg": ("-machine", "q35", "-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max"),
+}
+
+
+class Qemu:
+    """A running machine on a base's disk, with its own overlay, console log and control socket in a folder of its own."""
+
+    def __init__(self, base: Base, folder: Path, accelerator: str, memory_mb: int = MEMORY_MB) -> None:
+        self.console = folder / "console.log"
+        self._errors = folder / "qemu.log"
+        overlay, control = folder / "overlay.qcow2", folder / "qmp.sock"
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(base.disk), str(overlay)], check=True)
+        command = [
+            *("setpriv", "--pdeathsig", "KILL"),
+            *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
+            *_ACCELERATORS[accelerator],
+            *("-smp", str(PROCESSORS), "-m", str(memory_mb)),
+            *("-kernel", str(base.kernel), "-initrd", str(base.initrd), "-append", "root=/dev/vda ro console=ttyS0"),
+            # The disk lives as long as the tests: what the guest flushes need not reach this machine's disk.
+            *("-drive", f"file={overlay},format=qcow2,if=none,id=disk,cache=unsafe,discard=unmap", "-device", "virtio-blk-pci,drive=disk"),
+            *("-netdev", "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:0-:22", "-device", "virtio-net-pci,netdev=net,addr=0x3"),
+            *("-device", "virtio-rng-pci", "-serial", f"file:{self.console}", "-qmp", f"unix:{control},server=on,wait=off"),
+        ]
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        try:
+            self._control = self._connect(control)
+            self.port = self._ssh_port()
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def said(self) -> str:
+        """What QEMU itself wrote: its own errors, not the guest's."""
+        return self._errors.read_text()
+
+    def stop(self) -> None:
+        """Pulls the plug, and returns when the process is gone."""
+        self._control.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _connect(self, path: Path) -> socket.socket:
+        control = socket.socket(socket.AF_UNIX)
+        control.settimeout(30)
+        while self.alive:
+            try:
+                control.connect(str(path))
+                break
+            except (FileNotFoundError, ConnectionRefusedError):
+                try:
+                    self._process.wait(0.1)
+                except subprocess.TimeoutExpired:
+                    pass
+        else:
+            raise RuntimeError(f"QEMU did not start: {self.said().strip()}")
+        self._lines = control.makefile("rw", encoding="utf-8")
+        json.loads(self._lines.readline())  # The greeting.
+        self._ask("qmp_capabilities")
+        return control
+
+    def _ask(self, command: str, **arguments: Any) -> Any:
+        print(json.dumps({"execute": command, "arguments": arguments}), file=self._lines, flush=True)
+        while True:
+            answer = json.loads(self._lines.readline())
+            if "error" in answer:
+                raise RuntimeError(f"QEMU refused {command}: {answer['error']['desc']}")
+            if "return" in answer:  # Anything else is an event.
+                return answer["return"]
+
+    def _ssh_port(self) -> int:
+        # Of user networking QMP tells only what a person at the console would read: "TCP[HOST_FORWARD]  12  127.0.0.1 40001  10.0.2.15 22".
+        table = self._ask("human-monitor-command", **{"command-line": "info usernet"})
+        found = re.search(r"HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s", table)
+        if not found:
+            raise RuntimeError(f"QEMU forwards no port: {table}")
+        return int(found[1])
