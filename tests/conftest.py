@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from elabs.config.state import State
-from tests.live import Live, free_port, state_folder
+from tests.live import Live, free_port, share, state_folder
 
 CONFIG = """\
 site:
@@ -27,13 +27,9 @@ labs:
 
 
 def start_live(image: str, apps: str = "", name: str = "", memory: str = "768M", home: str = "96M") -> Live:
-    """Bring up an instance of the tests' with one image; instances of another name share the images."""
-    folder = state_folder() / name if name else state_folder()
-    images = state_folder() / "images"
-    images.mkdir(parents=True, exist_ok=True)
+    """Bring up an instance of the tests' with one image; instances of another name share what is installed."""
+    folder = share(state_folder() / name) if name else state_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    if name and not (folder / "images").exists():
-        (folder / "images").symlink_to(images)
     config = folder / "test.yaml"
     port = free_port()
     if config.exists() and (found := re.search(r"127\.0\.0\.1:(\d+)", config.read_text())):

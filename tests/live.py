@@ -23,6 +23,17 @@ def state_folder() -> Path:
     return Path(os.environ.get("ELABS_TEST_STATE", "/var/lib/elabs-test"))
 
 
+def share(folder: Path) -> Path:
+    """A state folder that uses the Python environment, proxy, tools and images of the tests' own instead of installing them again; the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("env", "node", "tools", "images"):
+        common = state_folder() / name
+        common.mkdir(parents=True, exist_ok=True)
+        if not (folder / name).exists():
+            (folder / name).symlink_to(common)
+    return folder
+
+
 def free_port() -> int:
     """A port of loopback that nobody has."""
     with socket.socket() as probe:

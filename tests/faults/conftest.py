@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from elabs.cli.visit import Visit, VisitError
+from elabs.cli.visit import Visit
 from tests.live import Live
 
 
 def eventually(what: str, check: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for something to become true; AssertionError with `what` where it does not."""
-    end = time.monotonic() + seconds
+    end, last = time.monotonic() + seconds, "no"
     while True:
         try:
             if check():
                 return
-        except (requests.RequestException, VisitError, OSError, KeyError, ValueError, IndexError):
-            pass
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
+        except Exception as error:
+            last = repr(error)
+        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what} ({last})"
         time.sleep(0.25)
 
 

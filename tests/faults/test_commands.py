@@ -26,6 +26,15 @@ def fails(command: list[str], *words: str, cwd: Path | None = None) -> str:
     return lines[0]
 
 
+@pytest.fixture
+def fresh(live: Live, tmp_path: Path) -> Path:
+    """A state folder where nothing ran yet, but for the Python environment."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "env").symlink_to(live.state.env)
+    return state
+
+
 def test_a_second_up_says_so(live: Live) -> None:
     done = live.run("up", "--yes", "--detach", timeout=60)
     assert done.returncode == 0
@@ -73,23 +82,23 @@ def test_hub_and_proxy_are_not_root(live: Live) -> None:
         assert effective in ((0,) if program == "hub" else (0, 1 << 10))
 
 
-def test_a_port_in_use(live: Live, tmp_path: Path) -> None:
+def test_a_port_in_use(fresh: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         config = tmp_path / "elabs.yaml"
         config.write_text(f"site: {{listen: '127.0.0.1:{taken.getsockname()[1]}'}}\nimage: small\n")
-        fails([str(COMMAND), "--state", str(tmp_path / "state"), "--config", str(config), "up", "--yes", "--detach"], str(taken.getsockname()[1]))
+        fails([str(COMMAND), "--state", str(fresh), "--config", str(config), "up", "--yes", "--detach"], str(taken.getsockname()[1]))
 
 
-def test_an_unknown_key(tmp_path: Path) -> None:
+def test_an_unknown_key(fresh: Path, tmp_path: Path) -> None:
     config = tmp_path / "elabs.yaml"
     config.write_text("labs:\n  idle:\n    aftr: 1h\n")
-    fails([str(COMMAND), "--state", str(tmp_path / "state"), "--config", str(config), "up", "--yes", "--detach"], "elabs.yaml:3", "aftr", "after")
+    fails([str(COMMAND), "--state", str(fresh), "--config", str(config), "up", "--yes", "--detach"], "elabs.yaml:3", "aftr", "after")
 
 
-def test_a_directory_that_does_not_answer(tmp_path: Path) -> None:
+def test_a_directory_that_does_not_answer(fresh: Path, tmp_path: Path) -> None:
     config = tmp_path / "elabs.yaml"
     config.write_text(f"site: {{listen: '127.0.0.1:{free_port()}'}}\nimage: small\nlogin: {{method: ldap, ldap: {{server: 127.0.0.1, port: {free_port()}, security: none, search_base: 'dc=x'}}}}\n")
-    fails([str(COMMAND), "--state", str(tmp_path / "state"), "--config", str(config), "up", "--yes", "--detach"], "127.0.0.1")
+    fails([str(COMMAND), "--state", str(fresh), "--config", str(config), "up", "--yes", "--detach"], "127.0.0.1")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be somebody else")
@@ -131,6 +140,17 @@ def test_strange_people_at_the_daemons_door(live: Live) -> None:
     assert not any(path.name in ("root", "etc", "..") for path in live.state.homes.iterdir())
 
 
+def _environments() -> list[str]:
+    """The environment of every process that lets itself be read."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            found.append(path.read_text(errors="replace"))
+        except OSError:
+            continue
+    return found
+
+
 def test_down_leaves_nothing_and_up_is_quick(live: Live, worker: Worker) -> None:
     (live.state.homes / "colibri" / "kept.txt").write_text("kept")
     number = live.instance.number
@@ -141,8 +161,7 @@ def test_down_leaves_nothing_and_up_is_quick(live: Live, worker: Worker) -> None
     assert f"elabs_{number}" not in subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
     assert not [path for path in Path("/sys/fs/cgroup").rglob(f"elabs-{number}/*") if path.is_dir()]
     assert str(live.state.root) not in Path("/proc/mounts").read_text()
-    processes = [path.read_text() for path in Path("/proc").glob("[0-9]*/environ") if os.access(path, os.R_OK) and path.exists()]
-    assert not [text for text in processes if f"ELABS_STATE={live.state.root}\0" in text]
+    assert not [text for text in _environments() if f"ELABS_STATE={live.state.root}\0" in text]
     begin = time.monotonic()
     live.up()
     seconds = time.monotonic() - begin

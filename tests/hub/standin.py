@@ -1,4 +1,4 @@
-"""A stand-in for the daemon and its labs: it speaks the protocol, and a "lab" is a small tornado server behind JupyterHub's own OAuth, on an address of its own.
+"""A stand-in for the daemon and its labs: it speaks the protocol, and a "lab" is a small tornado server behind JupyterHub's own OAuth, at its own address.
 
 Everything runs in one thread with a loop; tests look at `heard`, and set `refuse` or `hold` to make starts go wrong.
 """
@@ -47,6 +47,7 @@ class Standin:
     """Code and message for the next starts."""
     hold: bool = False
     """Starts stay in their first stage."""
+    refuse_after_hold: tuple[str, str] | None = None
     _given: int = 0
 
     def __post_init__(self) -> None:
@@ -142,6 +143,8 @@ class Standin:
             raise _Refused(*self.refuse)
         while self.hold:
             await asyncio.sleep(0.02)
+        if self.refuse_after_hold:
+            raise _Refused(*self.refuse_after_hold)
         say({"progress": {"percent": 60, "stage": "server"}})
         return await self._launch(request["person"], request["profile"], request["environment"])
 

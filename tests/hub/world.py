@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,13 @@ from tests.tools import proxy_folder
 
 ROOT = Path(__file__).parents[2]
 _START_SECONDS = 60
-PASSWORDS = {"colibri": "colibri-secret", "lince": "lince-secret", "admin": "admin-secret"}
 
 
 class World:
-    """One instance; a context manager. `settings` are those of elabs.yaml."""
+    """One instance; a context manager. `settings` are those of elabs.yaml; every account's password is `<name>-secret`."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, accounts: Iterable[str] = (), **settings: Any) -> None:
+        self.accounts = ["colibri", "lince", "admin", *accounts]
         self.state = State(Path(tempfile.mkdtemp(prefix="elabs-hub-", dir="/var/tmp")))
         # a /20 of loopback, where any account may listen on any address
         self.network = f"127.{random.randrange(16, 250)}.{random.randrange(16) * 16}"
@@ -105,11 +105,25 @@ class World:
         """What `hub` or `proxy` wrote."""
         return (self.state.root / f"{name}.log").read_text()
 
-    def visit(self, name: str, password: str | None = None) -> Visit:
+    def browser(self, name: str, password: str | None = None, language: str = "en") -> Visit:
+        """A new browser of that person, not logged in."""
+        visit = Visit(self.url, name, f"{name}-secret" if password is None else password)
+        visit.session.headers["Accept-Language"] = language
+        return visit
+
+    def visit(self, name: str, password: str | None = None, language: str = "en") -> Visit:
         """A new browser of that person, logged in."""
-        visit = Visit(self.url, name, PASSWORDS[name] if password is None else password)
+        visit = self.browser(name, password, language)
         visit.login()
         return visit
+
+    def log_in(self, name: str, password: str | None = None, language: str = "en", **headers: str) -> requests.Response:
+        """The answer to the login form, in a new browser; redirects are not followed."""
+        session = requests.Session()
+        session.headers.update({"Accept-Language": language, "Sec-Fetch-Mode": "navigate", **headers})
+        session.get(f"{self.url}/hub/login", timeout=30)
+        form = {"username": name, "password": f"{name}-secret" if password is None else password, "_xsrf": session.cookies.get("_xsrf")}
+        return session.post(f"{self.url}/hub/login", data=form, timeout=60, allow_redirects=False)
 
     def api(self, method: str, path: str, token: str, **options: Any) -> requests.Response:
         """A request to the hub's API with a token."""
@@ -126,7 +140,7 @@ class World:
             path.write_text(token + "\n")
         (state.hub / "secrets/status_token").write_text(self.status_token + "\n")
         (state.hub / "secrets/ldap_password").write_text("searcher-secret\n")
-        accounts = {name: {"hash": hash_password(password), "admin": name == "admin"} for name, password in PASSWORDS.items()}
+        accounts = {name: {"hash": hash_password(f"{name}-secret"), "admin": name == "admin"} for name in self.accounts}
         (state.hub / "demo.json").write_text(json.dumps(accounts))
         os.symlink(proxy_folder(), state.node)
 

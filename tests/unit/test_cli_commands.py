@@ -66,9 +66,17 @@ def test_only_a_login_page_is_a_login(web: tuple[int, list[int]]) -> None:
 
 
 LAB = {
-    "lab": "colibri", "person": "Colibrí", "profile": "default", "size": "medium", "image": "small", "state": "running", "address": "198.18.0.16", "since": 1000.0,
-    "memory_bytes": 5, "memory_limit_bytes": 10,
-}  # fmt: skip
+    "lab": "colibri",
+    "person": "Colibrí",
+    "profile": "default",
+    "size": "medium",
+    "image": "small",
+    "state": "running",
+    "address": "198.18.0.16",
+    "since": 1000.0,
+    "memory_bytes": 5,
+    "memory_limit_bytes": 10,
+}
 
 
 @pytest.mark.parametrize(

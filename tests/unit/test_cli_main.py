@@ -16,7 +16,14 @@ from elabs.storage.run import StorageError
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "elabs.cli", *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, env={**os.environ, **environment})
+    return subprocess.run(
+        [sys.executable, "-m", "elabs.cli", *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        env={**os.environ, **environment},
+    )
 
 
 @pytest.mark.parametrize(

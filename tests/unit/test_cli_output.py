@@ -17,7 +17,9 @@ def lines(*reports: tuple[float, float, str]) -> list[str]:
 
 
 def test_news_are_written_and_the_rest_is_not() -> None:
-    assert lines((0, 0.0, "base"), (1, 0.01, "base"), (2, 0.05, "base"), (3, 0.10, "base"), (4, 0.11, "installing a"), (5, 0.12, "installing b"), (6, 1.0, "done")) == [
+    assert lines(
+        (0, 0.0, "base"), (1, 0.01, "base"), (2, 0.05, "base"), (3, 0.10, "base"), (4, 0.11, "installing a"), (5, 0.12, "installing b"), (6, 1.0, "done")
+    ) == [
         "Image small: 0% base",
         "Image small: 10% base",
         "Image small: 11% installing a",

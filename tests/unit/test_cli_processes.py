@@ -25,21 +25,54 @@ def test_commands() -> None:
     assert runtime.command == ("/usr/bin/setpriv", "--pdeathsig", "TERM", "--", "/srv/e/env/abc/bin/python", "-m", "elabs.runtime.local")
     bind = "-all,+net_bind_service"
     assert proxy.command == (
-        "/usr/bin/setpriv", "--reuid", PROXY, "--regid", PROXY, "--clear-groups", "--no-new-privs", f"--inh-caps={bind}", f"--ambient-caps={bind}", f"--bounding-set={bind}",
-        "--pdeathsig", "TERM", "--", "/srv/e/env/abc/bin/python", "-m", "elabs.hub.proxy",
-    )  # fmt: skip
+        "/usr/bin/setpriv",
+        "--reuid",
+        PROXY,
+        "--regid",
+        PROXY,
+        "--clear-groups",
+        "--no-new-privs",
+        f"--inh-caps={bind}",
+        f"--ambient-caps={bind}",
+        f"--bounding-set={bind}",
+        "--pdeathsig",
+        "TERM",
+        "--",
+        "/srv/e/env/abc/bin/python",
+        "-m",
+        "elabs.hub.proxy",
+    )
     assert hub.command == (
-        "/usr/bin/setpriv", "--reuid", HUB, "--regid", HUB, "--clear-groups", "--no-new-privs", "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all",
-        "--pdeathsig", "TERM", "--", "/srv/e/env/abc/bin/python", "-m", "elabs.hub",
-    )  # fmt: skip
+        "/usr/bin/setpriv",
+        "--reuid",
+        HUB,
+        "--regid",
+        HUB,
+        "--clear-groups",
+        "--no-new-privs",
+        "--inh-caps=-all",
+        "--ambient-caps=-all",
+        "--bounding-set=-all",
+        "--pdeathsig",
+        "TERM",
+        "--",
+        "/srv/e/env/abc/bin/python",
+        "-m",
+        "elabs.hub",
+    )
 
 
 def test_environments_hold_the_state_folder_and_no_secret() -> None:
     runtime, proxy, hub = programs(STATE, Config(), INSTANCE, PYTHON, CODE, with_parent=False)
     common = {
-        "ELABS_STATE": "/srv/e", "LANG": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": "/srv/e/code/def/src", "PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1",
+        "ELABS_STATE": "/srv/e",
+        "LANG": "C.UTF-8",
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "PYTHONPATH": "/srv/e/code/def/src",
+        "PYTHONSAFEPATH": "1",
+        "PYTHONNOUSERSITE": "1",
         "PYTHONUNBUFFERED": "1",
-    }  # fmt: skip
+    }
     assert runtime.environment == common | {"ELABS_EXAMPLES": "/srv/e/code/def/examples", "HOME": "/root", "USER": "root"}
     assert proxy.environment == common | {"HOME": "/srv/e/proxy", "USER": "elabs-proxy"}
     assert hub.environment == common | {"HOME": "/srv/e/hub", "USER": "elabs-hub"}
@@ -167,7 +200,11 @@ def test_the_runtimes_unit_keeps_the_hosts_mounts() -> None:
 @pytest.mark.parametrize("root", ["/srv/elabs", "/home/some one/100% elabs"])
 def test_systemd_accepts_the_units(tmp_path: Path, root: str) -> None:
     state = State(Path(root))
-    texts = units.files(state, INSTANCE, [replace(program, folder=tmp_path) for program in programs(state, Config(), INSTANCE, Path("/usr/bin/python3"), CODE, with_parent=False)])
+    texts = units.files(
+        state,
+        INSTANCE,
+        [replace(program, folder=tmp_path) for program in programs(state, Config(), INSTANCE, Path("/usr/bin/python3"), CODE, with_parent=False)],
+    )
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", *(str(tmp_path / name) for name in texts)], capture_output=True, text=True, check=False)

@@ -101,3 +101,19 @@ def test_commands_that_pages_name_exist() -> None:
             assert words[0] in first, f"{page}: ./elabs {line}"
             if any(name.startswith(f"{words[0]} ") for name in known) and len(words) > 1:
                 assert " ".join(words) in known, f"{page}: ./elabs {line}"
+
+
+def test_every_test_that_the_security_page_names_is_there() -> None:
+    text = PAGES[Path("docs/security.md")]
+    tests = {name for file, source in texts() if file.parts[0] == "tests" for name in re.findall(r"def (test_\w+)\(", source)}
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert len(named) > 20
+    assert not named - tests
+    for file in re.findall(r"`(tests/\S+\.py)`", text):
+        assert (ROOT / file).exists(), file
+
+
+def test_every_attack_that_is_tested_is_on_the_security_page() -> None:
+    tests = {name for file, source in texts() if file.parts[:2] == ("tests", "isolation") for name in re.findall(r"def (test_\w+)\(", source)}
+    controls = {"test_an_ordinary_call_is_not"}
+    assert not tests - controls - set(re.findall(r"`(test_\w+)`", PAGES[Path("docs/security.md")]))

@@ -25,7 +25,7 @@ def pins(name: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["elabs.txt", "test.txt", "simple.txt"])
+@pytest.mark.parametrize("name", ["elabs.txt", "test.txt", "simple.txt", "lab-small.txt", "lab-full.txt"])
 def test_every_line_is_one_version(name: str) -> None:
     assert pins(name)
 
@@ -97,3 +97,9 @@ def test_missing_packages_are_those_that_dpkg_does_not_know(monkeypatch: pytest.
     missing = debian.missing(("host",))
     assert "runc" not in missing
     assert "nftables" in missing
+
+
+def test_what_runs_inside_labs_is_tested_in_the_images_versions() -> None:
+    images, ours = pins("lab-small.txt"), pins("elabs.txt") | pins("test.txt")
+    assert {"jupyterlab", "jupyter-server", "jupyter-server-proxy", "jupyterhub", "ipykernel"} <= images.keys() & ours.keys()
+    assert {name: ours[name] for name in images.keys() & ours.keys()} == {name: images[name] for name in images.keys() & ours.keys()}

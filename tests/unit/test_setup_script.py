@@ -35,13 +35,15 @@ class Script:
         shutil.copytree(ROOT / "requirements", folder / "requirements")
         text = (ROOT / "elabs").read_text()
         assert text.count("\nPATH=/usr/sbin:") == 1 and text.count("\npython=/usr/bin/python3\n") == 1 and text.count(" PATH |") == 1
-        text = text.replace("\nPATH=/usr/sbin:", f"\nPATH={self.programs}:/usr/sbin:").replace("\npython=/usr/bin/python3\n", f"\npython={self.programs}/python3\n")
+        text = text.replace("\nPATH=/usr/sbin:", f"\nPATH={self.programs}:/usr/sbin:").replace(
+            "\npython=/usr/bin/python3\n", f"\npython={self.programs}/python3\n"
+        )
         text = text.replace(" PATH |", " FAKE_* | PATH |").replace("/etc/os-release", f"{folder}/os-release")
         (folder / "elabs").write_text(text)
         (folder / "os-release").write_text("ID=debian\nVERSION_ID=12\n")
         self.program("python3", _PYTHON)
         self.program("id", "#!/bin/sh\necho ${FAKE_UID:-0}\n")
-        self.program("dpkg-query", "#!/bin/sh\nshift 2\nfor name; do case \" ${FAKE_MISSING:-} \" in *\" $name \"*) ;; *) echo \"installed $name\" ;; esac; done\n")
+        self.program("dpkg-query", '#!/bin/sh\nshift 2\nfor name; do case " ${FAKE_MISSING:-} " in *" $name "*) ;; *) echo "installed $name" ;; esac; done\n')
         self.program("apt-get", '#!/bin/sh\necho "apt-get $* frontend=$DEBIAN_FRONTEND" >>"$FAKE_LOG"\n')
 
     def program(self, name: str, text: str) -> None:
@@ -175,8 +177,26 @@ def test_an_old_system(script: Script) -> None:
 
 
 def test_only_the_administrators_settings_are_passed_on(script: Script) -> None:
-    kept = {"PIP_INDEX_URL": "a", "https_proxy": "b", "SSL_CERT_FILE": "c", "NODE_EXTRA_CA_CERTS": "d", "npm_config_registry": "e", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
-    lost = {"PYTHONHOME": "x", "PYTHONPATH": "x", "NODE_OPTIONS": "x", "npm_config_prefix": "x", "PYENV_VERSION": "x", "VIRTUAL_ENV": "x", "LD_PRELOAD": "", "PIP_TARGET": "x", "BASH_ENV": "x"}
+    kept = {
+        "PIP_INDEX_URL": "a",
+        "https_proxy": "b",
+        "SSL_CERT_FILE": "c",
+        "NODE_EXTRA_CA_CERTS": "d",
+        "npm_config_registry": "e",
+        "LC_ALL": "C.UTF-8",
+        "TERM": "dumb",
+    }
+    lost = {
+        "PYTHONHOME": "x",
+        "PYTHONPATH": "x",
+        "NODE_OPTIONS": "x",
+        "npm_config_prefix": "x",
+        "PYENV_VERSION": "x",
+        "VIRTUAL_ENV": "x",
+        "LD_PRELOAD": "",
+        "PIP_TARGET": "x",
+        "BASH_ENV": "x",
+    }
     shown = script.run("status", **kept, **lost).stdout.splitlines()
     for name, value in kept.items():
         assert f"{name}={value}" in shown
@@ -215,7 +235,9 @@ def test_a_terminal_is_asked_once(script: Script) -> None:
     command = ["/bin/sh", str(script.folder / "elabs"), "--state", str(script.state), "up"]
 
     def ask(answer: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run([sys.executable, "-c", helper, answer, *command], env=outer, capture_output=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
+        return subprocess.run(
+            [sys.executable, "-c", helper, answer, *command], env=outer, capture_output=True, timeout=60, stdin=subprocess.DEVNULL, check=False
+        )
 
     no = ask("n")
     assert no.returncode == 2 and no.stdout.count(b"[Y/n]") == 1, no.stdout

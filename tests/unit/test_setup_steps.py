@@ -69,7 +69,13 @@ def test_tokens_are_made_once_and_copied(tmp_path: Path, me: Instance) -> None:
     state = State(tmp_path)
     secrets.ensure(state, Config(), me)
     first = {path.relative_to(tmp_path): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
-    assert sorted(map(str, first)) == ["hub/secrets/proxy_token", "hub/secrets/status_token", "proxy/secrets/proxy_token", "secrets/proxy_token", "secrets/status_token"]
+    assert sorted(map(str, first)) == [
+        "hub/secrets/proxy_token",
+        "hub/secrets/status_token",
+        "proxy/secrets/proxy_token",
+        "secrets/proxy_token",
+        "secrets/status_token",
+    ]
     assert first[Path("hub/secrets/proxy_token")] == first[Path("secrets/proxy_token")] == first[Path("proxy/secrets/proxy_token")]
     assert first[Path("secrets/proxy_token")] != first[Path("secrets/status_token")]
     assert len(first[Path("secrets/proxy_token")].strip()) == 64
@@ -142,7 +148,21 @@ def test_npm_settings_say_only_how_packages_are_reached() -> None:
 
 
 def test_npm_runs_with_our_node_and_nothing_else() -> None:
-    outer = {"PATH": "/root/.pyenv/shims:/usr/bin", "HOME": "/root", "NODE_OPTIONS": "x", "https_proxy": "p", "NODE_EXTRA_CA_CERTS": "c", "npm_config_registry": "r", "NVM_DIR": "n"}
+    outer = {
+        "PATH": "/root/.pyenv/shims:/usr/bin",
+        "HOME": "/root",
+        "NODE_OPTIONS": "x",
+        "https_proxy": "p",
+        "NODE_EXTRA_CA_CERTS": "c",
+        "npm_config_registry": "r",
+        "NVM_DIR": "n",
+    }
     assert proxy.environment(Path("/s"), outer) == {
-        "PATH": "/s/bin:/usr/bin:/bin", "HOME": "/s", "LANG": "C.UTF-8", "npm_config_cache": "/s/.npm", "https_proxy": "p", "NODE_EXTRA_CA_CERTS": "c", "npm_config_registry": "r",
-    }  # fmt: skip
+        "PATH": "/s/bin:/usr/bin:/bin",
+        "HOME": "/s",
+        "LANG": "C.UTF-8",
+        "npm_config_cache": "/s/.npm",
+        "https_proxy": "p",
+        "NODE_EXTRA_CA_CERTS": "c",
+        "npm_config_registry": "r",
+    }

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import time
 from pathlib import Path
 
 import click
@@ -30,7 +31,7 @@ def spawn(options: Options, cold: bool, people: int, image: str, as_json: bool) 
     del cold  # every start is one, until labs are forked
     folder = Path(f"{options.state.root}-bench")
     times: dict[str, dict[str, list[float]]] = {}
-    with ElabsArm(folder / "elabs", options.state.images, image) as ours, SimpleArm(folder / "simple", ours) as simple:
+    with ElabsArm(folder / "elabs", options.state, image) as ours, SimpleArm(folder / "simple", ours) as simple:
         arms = {"elabs": ours, "simple": simple}
         for number in range(-_WARM_UP, people):
             for name, arm in arms.items():
@@ -46,14 +47,14 @@ def spawn(options: Options, cold: bool, people: int, image: str, as_json: bool) 
         click.echo(json.dumps(result, indent=1))
     else:
         for name, arm_result in result["arms"].items():
-            click.echo(f"{name:8} ready p50 {arm_result['ready_s']['p50']:.2f} s, p95 {arm_result['ready_s']['p95']:.2f} s; first cell p50 {arm_result['cell_s']['p50']:.2f} s, p95 {arm_result['cell_s']['p95']:.2f} s")
+            click.echo(
+                f"{name:8} ready p50 {arm_result['ready_s']['p50']:.2f} s, p95 {arm_result['ready_s']['p95']:.2f} s; first cell p50 {arm_result['cell_s']['p50']:.2f} s, p95 {arm_result['cell_s']['p95']:.2f} s"
+            )
         click.echo(f"elabs is {result['times_faster']['ready']:.1f} times faster to ready, {result['times_faster']['cell']:.1f} times to the first cell")
 
 
 def _one(visit: Visit) -> tuple[float, float]:
     """Seconds from the request to ready, and to the first executed cell."""
-    import time
-
     visit.login()
     begin = time.perf_counter()
     ready = visit.start()
@@ -67,7 +68,10 @@ def _one(visit: Visit) -> tuple[float, float]:
 
 def _summary(times: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, dict[str, dict[str, float]]] | dict[str, float]]:
     """p50 and p95 of each arm, and how many times faster ours is at p50."""
-    arms = {name: {kind: {"p50": round(_quantile(values, 0.5), 3), "p95": round(_quantile(values, 0.95), 3)} for kind, values in kinds.items()} for name, kinds in times.items()}
+    arms = {
+        name: {kind: {"p50": round(_quantile(values, 0.5), 3), "p95": round(_quantile(values, 0.95), 3)} for kind, values in kinds.items()}
+        for name, kinds in times.items()
+    }
     faster = {kind: round(arms["simple"][f"{kind}_s"]["p50"] / arms["elabs"][f"{kind}_s"]["p50"], 2) for kind in ("ready", "cell")}
     return {"arms": arms, "times_faster": faster}
 

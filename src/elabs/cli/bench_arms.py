@@ -22,6 +22,7 @@ _UP_SECONDS = 120
 _LETTING_IN = """c.JupyterHub.authenticator_class = "dummy"
 c.DummyAuthenticator.password = {password!r}
 c.Authenticator.allow_all = True
+c.Authenticator.manage_groups = c.DummyAuthenticator.manage_groups = False
 """
 _SIMPLE = """c.JupyterHub.spawner_class = "simple"
 c.JupyterHub.bind_url = "http://127.0.0.1:{port}"
@@ -43,7 +44,13 @@ def free_port() -> int:
 def machine() -> dict[str, object]:
     """What the numbers belong to."""
     memory = next(int(line.split()[1]) * 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:"))
-    return {"cpus": os.cpu_count(), "memory_bytes": memory, "kernel": platform.release(), "python": platform.python_version(), "date": time.strftime("%Y-%m-%d")}
+    return {
+        "cpus": os.cpu_count(),
+        "memory_bytes": memory,
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
 
 
 def _wait(ready: Callable[[], bool], what: str) -> None:
@@ -87,20 +94,23 @@ class Arm:
 
 
 class ElabsArm(Arm):
-    """An instance of its own, by `elabs up`; it shares the images of the one whose state folder is given."""
+    """An instance of its own, by `elabs up`; it shares the images and the Python environment of another, which need not run."""
 
-    def __init__(self, folder: Path, images: Path, image: str) -> None:
+    def __init__(self, folder: Path, other: State, image: str) -> None:
         super().__init__(folder)
         self.state = State(folder)
         snippets = folder / "snippets"
         snippets.mkdir(exist_ok=True)
         (snippets / "login.py").write_text(_LETTING_IN.format(password=self.password))
         (snippets / "login.py").chmod(0o644)
-        images.mkdir(parents=True, exist_ok=True)
-        if not self.state.images.exists():
-            self.state.images.symlink_to(images)
+        for shared in ("images", "env"):
+            (other.root / shared).mkdir(parents=True, exist_ok=True)
+            if not (folder / shared).exists():
+                (folder / shared).symlink_to(other.root / shared)
         self.config = folder / "bench.yaml"
-        self.config.write_text(f"site: {{listen: '{self.base.removeprefix('http://')}'}}\nimage: {image}\napps: []\nstorage: {{pool: 2G, home: {{size: 128M}}}}\nhub: {{snippets: {snippets}}}\n")
+        self.config.write_text(
+            f"site: {{listen: '{self.base.removeprefix('http://')}'}}\nimage: {image}\napps: []\nstorage: {{pool: 2G, home: {{size: 128M}}}}\nhub: {{snippets: {snippets}}}\n"
+        )
 
     def _elabs(self, *arguments: str) -> None:
         command = [str(ROOT / "elabs"), "--state", str(self.folder), "--config", str(self.config), *arguments]
@@ -152,7 +162,9 @@ class SimpleArm(Arm):
         (self.folder / "jupyterhub.sqlite").unlink(missing_ok=True)
         environment = {"PATH": f"{self._bin}:{node.parent}:/usr/bin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8"}
         with (self.folder / "hub.log").open("wb") as log:
-            self._process = subprocess.Popen([str(self._bin / "jupyterhub")], cwd=self.folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+            self._process = subprocess.Popen(
+                [str(self._bin / "jupyterhub")], cwd=self.folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            )
         try:
             _wait(lambda: _answers(f"{self.base}/hub/login"), "JupyterHub to compare with")
         except BaseException:

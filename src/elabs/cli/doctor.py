@@ -41,7 +41,11 @@ def _versions() -> Check:
     from importlib.metadata import version
 
     package = json.loads((proxy.SOURCES / "package.json").read_text())
-    parts = [f"elabs {elabs.__version__}", f"JupyterHub {version('jupyterhub')}", f"configurable-http-proxy {package['dependencies']['configurable-http-proxy']}"]
+    parts = [
+        f"elabs {elabs.__version__}",
+        f"JupyterHub {version('jupyterhub')}",
+        f"configurable-http-proxy {package['dependencies']['configurable-http-proxy']}",
+    ]
     return Check("versions", "ok", ", ".join([*parts, f"Node {_node()}"]))
 
 

@@ -61,7 +61,9 @@ def _end_labs_alone(state: State, settings: Config, numbers: Instance) -> None:
     """No daemon is there to end labs that may still run (a crash, a Ctrl-C before): start one for it."""
     if not (state.run / "labs").is_dir() and not Path(f"/sys/class/net/elab{numbers.number}").exists():
         return
-    program = next(each for each in programs.programs(state, settings, numbers, Path(sys.executable), code.ensure(state), with_parent=True) if each.name == "runtime")
+    program = next(
+        each for each in programs.programs(state, settings, numbers, Path(sys.executable), code.ensure(state), with_parent=True) if each.name == "runtime"
+    )
     with supervisor.log(state, "runtime").open("ab") as output:
         process = subprocess.Popen(program.command, env=program.environment, cwd=program.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     end = time.monotonic() + _SECONDS

@@ -37,9 +37,11 @@ class Commands(click.Group):
     """The commands by name; none is imported to list them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order in which people meet them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
         if cmd_name not in COMMANDS:
             return None
         name = _MODULES.get(cmd_name, cmd_name)
@@ -47,10 +49,12 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Names and lines of COMMANDS."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, with the common options taken from anywhere."""
         return super().parse_args(ctx, options_first(args))
 
 

@@ -26,6 +26,7 @@ class PlainProgress:
         self._when = 0.0
 
     def __call__(self, fraction: float, text: str) -> None:
+        """Hear of progress, and write a line where it is worth one."""
         percent = int(fraction * 100)
         last = self._said
         if last is None and percent == 100:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elabs.cli.errors import Problem
+from elabs.cli.instance import of as instance_of
 from elabs.cli.options import Options
 from elabs.cli.output import progress, say
-from elabs.cli.processes import supervisor
+from elabs.cli.processes import supervisor, units
 from elabs.cli.processes.programs import Program, programs
 from elabs.cli.setup import accounts, checks, code, folders, proxy, secrets, unpack
-from elabs.config.load import load
+from elabs.config.load import check_ownership, load
 from elabs.config.model import Config
 from elabs.config.state import State
 from elabs.runtime.images.build import build
@@ -34,13 +35,16 @@ class Prepared:
 
 
 def settings(options: Options) -> Config:
-    """What `elabs.yaml` says; ConfigError in one line where it is wrong."""
-    return load(options.config)
+    """What `elabs.yaml` says; ConfigError in one line where it is wrong, or where others than root could write what root's daemon obeys."""
+    config = load(options.config)
+    if options.config is not None:
+        check_ownership(options.config)
+    return config
 
 
 def prepare(state: State, config: Config) -> Prepared:
-    """Check the machine, then make what is missing. Problem (or the line of the part that failed) before anything is started; what was made is used by the next run."""
-    for check in checks.machine(state, config, ours=supervisor.running(state) is not None):
+    """Check the machine, then make what is missing; what was made is used by the next run. Problem, or the line of the part that failed."""
+    for check in checks.machine(state, config, ours=_runs(state)):
         if check.status == "missing":
             raise Problem(f"{check.name}: {check.found}; {check.mend}")
         if check.status == "warning":
@@ -62,6 +66,11 @@ def prepare(state: State, config: Config) -> Prepared:
         accounts.ensure(state, instance)
     folders.write_shared(state.config, config.model_dump_json(indent=1) + "\n")
     return Prepared(state, config, instance, Path(sys.executable), copy)
+
+
+def _runs(state: State) -> bool:
+    numbers = instance_of(state)
+    return supervisor.running(state) is not None or (numbers is not None and units.active(numbers))
 
 
 def _images(state: State, config: Config) -> None:

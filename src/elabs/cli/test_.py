@@ -5,6 +5,7 @@ A group is a folder of `tests/`. Finished images of the ordinary state folder ar
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -43,7 +44,8 @@ def test_(options: Options, quick: bool, only: str | None, yes: bool, pytest_arg
         if os.geteuid() != 0:
             raise Problem(f"elabs test needs root for {', '.join(name for name in chosen if name not in QUICK)}; elabs test --quick does not")
         share_images(State(DEFAULT_STATE), state)
-    environment = os.environ | {"ELABS_TEST_STATE": str(state.root), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    tools = state.root / "test-tools" if os.geteuid() == 0 else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "elabs" / "test-tools"
+    environment = os.environ | {"ELABS_TEST_STATE": str(state.root), "ELABS_TOOLS": str(tools), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(ROOT), *pytest_arguments, *(str(TESTS / name) for name in chosen)]
     sys.stdout.flush()
     os.chdir(ROOT)

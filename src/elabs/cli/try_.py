@@ -35,7 +35,12 @@ def try_(options: Options, accounts: Path | None, as_json: bool) -> None:
         raise Problem(f"{source}: two lines with NAME PASSWORD are needed; give --accounts FILE")
     steps: dict[str, float] = {}
     try:
-        _story([Visit(base_url(config), name, password, ca=str(config.site.tls.certificate) if config.site.tls else None) for name, password in people], config, options, _teller(steps, as_json))
+        _story(
+            [Visit(base_url(config), name, password, ca=str(config.site.tls.certificate) if config.site.tls else None) for name, password in people],
+            config,
+            options,
+            _teller(steps, as_json),
+        )
     except VisitError as error:
         raise Problem(str(error)) from None
     if as_json:

@@ -17,13 +17,14 @@ from elabs.cli.errors import Problem
 from elabs.cli.options import Options, pass_options
 from elabs.cli.output import say
 from elabs.cli.prepare import Prepared, prepare, settings
-from elabs.cli.processes import supervisor
+from elabs.cli.processes import supervisor, units
 from elabs.cli.setup.folders import write_shared
 from elabs.config.model import Config
 from elabs.config.state import State
 from elabs.storage import pool
 
 _READY_SECONDS = 90.0
+_LOOK_SECONDS = 0.5
 _FAILURES = 3
 """Failed starts of a program after which waiting for it makes no sense."""
 
@@ -41,6 +42,9 @@ def up(options: Options, yes: bool, detach: bool, stop_labs: bool) -> None:
     config = settings(options)
     if _is_running(state, config):
         return
+    numbers = instance.of(state)
+    if numbers and units.active(numbers):
+        raise Problem(f"this instance runs as systemd services, and no login works: see systemctl status {' '.join(units.names(numbers))}")
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     with instance.alone(state):
@@ -104,16 +108,23 @@ def _wait(prepared: Prepared, running: supervisor.Supervisor, name: str, ready: 
     """Until it is ready; Problem with what the program said where it does not start, or takes too long."""
     end = time.monotonic() + _READY_SECONDS
     failed: set[int] = set()
+    look = 0.0
     while not ready():
-        for info in running.programs():
+        # often asked, supervisord takes time that the programs need to start
+        for info in running.programs() if time.monotonic() > look else ():
+            look = time.monotonic() + _LOOK_SECONDS
             if info["statename"] in ("BACKOFF", "FATAL", "EXITED"):
                 failed.add(info["start"])
                 # the runtime looks at the machine and says no; hub and proxy may have been too early for each other
                 if info["name"] == "runtime" or len(failed) >= _FAILURES:
-                    raise Problem(f"{info['name']} does not start: {supervisor.last_line(prepared.state, info['name'])} (see {supervisor.log(prepared.state, info['name'])})")
+                    raise _silent(prepared, info["name"], "does not start")
         if time.monotonic() > end:
-            raise Problem(f"{name} is not ready after {_READY_SECONDS:.0f} s: {supervisor.last_line(prepared.state, name)} (see {supervisor.log(prepared.state, name)})")
+            raise _silent(prepared, name, f"is not ready after {_READY_SECONDS:.0f} s")
         time.sleep(0.05)
+
+
+def _silent(prepared: Prepared, name: str, what: str) -> Problem:
+    return Problem(f"{name} {what}: {supervisor.last_line(prepared.state, name)} (see {supervisor.log(prepared.state, name)})")
 
 
 def _stay(prepared: Prepared, running: supervisor.Supervisor, stop_labs: bool) -> None:

@@ -130,9 +130,7 @@ class _Walk:
             line = key.start_mark.line + 1
             if key.tag == f"{_TAG}merge":
                 merged += value.value if isinstance(value, SequenceNode) else [value]
-            elif not isinstance(key, ScalarNode) or key.tag == f"{_TAG}null":
-                self._problem(line, where, "a key must be a word")
-            elif (name := _whole(key.value)) is None:
+            elif not isinstance(key, ScalarNode) or key.tag == f"{_TAG}null" or (name := _whole(key.value)) is None:
                 self._problem(line, where, "a key must be a word")
             elif name in before:
                 continue

@@ -29,7 +29,7 @@ class _Generator(GenerateJsonSchema):
             found["default"] = format_duration(default)
         elif found.get("title") == "size in bytes" and isinstance(default, int):
             found["default"] = write_bytes(default)
-        elif isinstance(default, dict) and default or "default" in found and default is None:
+        elif "default" in found and (default is None or (isinstance(default, dict) and default)):
             # The defaults of a section stand at its settings, and no value is what leaving a setting out means anyway.
             del found["default"]
         return found

@@ -16,7 +16,7 @@ def allowed(config: Config, groups: set[str]) -> list[str]:
 
 
 def choose(config: Config, groups: set[str], wanted: object) -> str | None:
-    """The profile that a start gets: the only one allowed, or the wanted one of several, the first where nothing was wanted. None: there is none, or not that."""
+    """The profile that a start gets: the only one allowed, or the wanted one of several, the first where none was wanted. None: there is none, or not that."""
     names = allowed(config, groups)
     if len(names) == 1 or (names and wanted is None):
         return names[0]

@@ -109,7 +109,8 @@ class LabSpawner(Spawner):  # type: ignore[misc]
         end = asyncio.get_running_loop().time() + _STOP_SECONDS
         while True:
             try:
-                return await self.client.stop(self._lab, self.stop_reason)
+                await self.client.stop(self._lab, self.stop_reason)
+                return
             except OSError:
                 if asyncio.get_running_loop().time() > end:
                     raise

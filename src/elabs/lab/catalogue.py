@@ -32,7 +32,10 @@ class AppError(Exception):
 
 
 def servers(wanted: Iterable[str], home: Path, memory: int, root: Path = Path("/"), catalogue: Path = CATALOGUE) -> dict[str, dict[str, Any]]:
-    """jupyter-server-proxy's `ServerProxy.servers` for the apps `wanted`, in a lab of `memory` bytes (0: unlimited). Those that cannot be offered are named in the log."""
+    """jupyter-server-proxy's `ServerProxy.servers` for the apps `wanted`, in a lab of `memory` bytes (0: unlimited).
+
+    Those that cannot be offered are named in the log.
+    """
     found = {}
     for name in wanted:
         try:

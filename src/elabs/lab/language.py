@@ -5,12 +5,12 @@ from typing import Any
 from jupyterlab_server.translations_handler import TranslationsHandler
 
 _PACKS = {"es": "es_ES", "en": "en"}
-_get = TranslationsHandler.get
+_get: Any = TranslationsHandler.get
 
 
 def follow_browsers() -> None:
     """From now on `default` in a request for translations means the browser's language; the site's (LANG) where we have no pack for it."""
-    TranslationsHandler.get = _get_in_language
+    TranslationsHandler.get = _get_in_language  # type: ignore[method-assign]
 
 
 def preferred(header: str) -> str | None:

@@ -24,8 +24,8 @@ def shelter() -> None:
         os.dup2(writer, descriptor)
     os.close(writer)
     threading.Thread(target=_pass_on, args=(reader, _log), name="output", daemon=True).start()
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def expose() -> None:

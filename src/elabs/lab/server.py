@@ -1,7 +1,7 @@
 """JupyterHub's single-user server as labs run it: which settings, when it is ready, how it stops.
 
-Everything runs on the one event loop of the main thread. Settings are defaults that a person's own Jupyter configuration may change; what JupyterHub's extension
-sets (address, login) it enforces itself.
+Everything runs on the one event loop of the main thread. Settings are defaults that a person's own Jupyter configuration may change; what JupyterHub's
+extension sets (address, login) it enforces itself.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ def prepare() -> ServerApp:
     # The hub's version is ours, and a hub that restarts just now must not keep a lab from starting.
     JupyterHubSingleUser.check_hub_version = _no_check
     # Nobody migrates from IPython 3 here; looking for it only writes a file into the home.
-    ServerApp.migrate_config = lambda self: None
+    ServerApp.migrate_config = lambda self: None  # type: ignore[method-assign]
     if os.environ.get("ELABS_LANGUAGE", "auto") == "auto":
         language.follow_browsers()
     app: ServerApp = JupyterHubSingleUser.initialize_server(argv=[], config=configuration())

@@ -30,22 +30,35 @@ class Program:
 
 def programs(state: State, config: Config, instance: Instance, python: Path, code: Path, *, with_parent: bool) -> list[Program]:
     """Runtime, proxy and hub, in the order of their start. `with_parent`: each ends when the process that started it does, so that none is left over."""
-    base = {"ELABS_STATE": str(state.root), "LANG": "C.UTF-8", "PATH": PATH, "PYTHONPATH": str(code / "src"), "PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1"}
-    parent = ("--pdeathsig", "TERM") if with_parent else ()
+    base = {
+        "ELABS_STATE": str(state.root),
+        "LANG": "C.UTF-8",
+        "PATH": PATH,
+        "PYTHONPATH": str(code / "src"),
+        "PYTHONSAFEPATH": "1",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
 
-    def module(name: str) -> tuple[str, ...]:
-        return (str(python), "-m", name)
+    def program(name: str, about: str, module: str, drop: list[str], environment: dict[str, str], folder: Path) -> Program:
+        parent = ["--pdeathsig", "TERM"] if with_parent else []
+        return Program(name, about, (SETPRIV, *drop, *parent, "--", str(python), "-m", module), base | environment, folder)
 
     # the machine's own accounts are checked with /etc/shadow, which the group of that name reads
-    hub_groups = [_shadow()] if config.login.method == "pam" else []
+    groups = [_shadow()] if config.login.method == "pam" else []
+    root = {"ELABS_EXAMPLES": str(code / "examples"), "HOME": "/root", "USER": "root"}
     return [
-        Program("runtime", "labs' runtime", (SETPRIV, *parent, "--", *module("elabs.runtime.local")), base | {"ELABS_EXAMPLES": str(code / "examples"), "HOME": "/root", "USER": "root"}, Path("/")),
-        Program(
-            "proxy", "proxy", (SETPRIV, *_drop(instance.proxy_uid, [], "net_bind_service"), *parent, "--", *module("elabs.hub.proxy")),
-            base | {"HOME": str(state.proxy), "USER": "elabs-proxy"}, state.proxy,
+        program("runtime", "labs' runtime", "elabs.runtime.local", [], root, Path("/")),
+        program(
+            "proxy",
+            "proxy",
+            "elabs.hub.proxy",
+            _drop(instance.proxy_uid, [], "net_bind_service"),
+            {"HOME": str(state.proxy), "USER": "elabs-proxy"},
+            state.proxy,
         ),
-        Program("hub", "hub", (SETPRIV, *_drop(instance.hub_uid, hub_groups, None), *parent, "--", *module("elabs.hub")), base | {"HOME": str(state.hub), "USER": "elabs-hub"}, state.hub),
-    ]  # fmt: skip
+        program("hub", "hub", "elabs.hub", _drop(instance.hub_uid, groups, None), {"HOME": str(state.hub), "USER": "elabs-hub"}, state.hub),
+    ]
 
 
 def _drop(uid: int, groups: Sequence[int], capability: str | None) -> list[str]:

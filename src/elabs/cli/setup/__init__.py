@@ -1,1 +1,1 @@
-"""Steps that make an instance ready, each an `ensure`: does nothing where its result is there, and never leaves half of it, so that an upgrade is a second run."""
+"""Steps that make an instance ready, each an `ensure`: nothing to do where its result is there, never half of it left. An upgrade is a second run."""

@@ -80,7 +80,9 @@ def _packages() -> Check:
     lacking = debian.missing(("base", "host"))
     if lacking:
         return Check("packages", "missing", f"not installed: {' '.join(lacking)}", debian.install_command(lacking))
-    return Check("packages", "ok", f"runc {_version('runc', '--version')}, nftables {_version('nft', '--version')}, btrfs-progs {_version('btrfs', '--version')}")
+    return Check(
+        "packages", "ok", f"runc {_version('runc', '--version')}, nftables {_version('nft', '--version')}, btrfs-progs {_version('btrfs', '--version')}"
+    )
 
 
 def _version(*command: str) -> str:
@@ -111,7 +113,9 @@ def _cgroups() -> Check:
     manager = "with systemd" if Path("/run/systemd/system").is_dir() else "without systemd"
     lacking = sorted({"memory", "cpu", "pids"} - there)
     if lacking:
-        return Check("cgroups", "missing", f"version {version} {manager}, without {' '.join(lacking)}", "boot with cgroup_enable=memory, or mount the cgroup controllers")
+        return Check(
+            "cgroups", "missing", f"version {version} {manager}, without {' '.join(lacking)}", "boot with cgroup_enable=memory, or mount the cgroup controllers"
+        )
     return Check("cgroups", "ok", f"version {version} {manager}")
 
 
@@ -123,14 +127,18 @@ def _walls() -> Check:
     except (OSError, subprocess.TimeoutExpired) as error:
         return Check("nftables", "missing", str(error), debian.install_command(["nftables"]))
     if done.returncode != 0:
-        return Check("nftables", "missing", done.stderr.strip().splitlines()[0] if done.stderr.strip() else "nft fails", "use a kernel with nf_tables, like Debian's")
+        return Check(
+            "nftables", "missing", done.stderr.strip().splitlines()[0] if done.stderr.strip() else "nft fails", "use a kernel with nf_tables, like Debian's"
+        )
     return Check("nftables", "ok", "works")
 
 
 def _forwarding() -> Check:
     chains = foreign_drops(_ruleset())
     if chains:
-        return Check("forwarding", "warning", f"labs will not reach the Internet: {', '.join(chains)} drops what is forwarded", "let its owner accept interfaces elab*")
+        return Check(
+            "forwarding", "warning", f"labs will not reach the Internet: {', '.join(chains)} drops what is forwarded", "let its owner accept interfaces elab*"
+        )
     return Check("forwarding", "ok", "nothing else drops it")
 
 
@@ -156,7 +164,10 @@ def foreign_drops(ruleset: str) -> list[str]:
 
 
 def _homes(state: State) -> Check:
-    if "\tbtrfs\n" not in Path("/proc/filesystems").read_text() and subprocess.run(["modprobe", "--quiet", "btrfs"], capture_output=True, check=False).returncode != 0:
+    if (
+        "\tbtrfs\n" not in Path("/proc/filesystems").read_text()
+        and subprocess.run(["modprobe", "--quiet", "btrfs"], capture_output=True, check=False).returncode != 0
+    ):
         return Check("homes", "missing", "the kernel has no btrfs", "use a kernel with btrfs, like Debian's")
     if os.path.ismount(state.homes) or _file_system(_nearest(state.root)) == "btrfs":
         return Check("homes", "ok", "on btrfs")
@@ -191,7 +202,9 @@ def _disk(state: State, config: Config) -> Check:
     if not os.path.ismount(state.homes) and _file_system(_nearest(state.root)) != "btrfs":
         wanted += max(0, config.storage.pool - (state.pool.stat().st_size if state.pool.exists() else 0))
     found = f"{format_bytes(free)} free at {state.root}, {format_bytes(wanted)} needed"
-    return Check("disk", "ok", found) if free >= wanted else Check("disk", "missing", found, "free some, lower storage.pool, or give a larger disk with --state")
+    return (
+        Check("disk", "ok", found) if free >= wanted else Check("disk", "missing", found, "free some, lower storage.pool, or give a larger disk with --state")
+    )
 
 
 def _memory() -> Check:
@@ -229,5 +242,7 @@ def _directory(config: Config) -> Check:
     try:
         socket.create_connection((ldap.server, port), timeout=_LDAP_SECONDS).close()
     except OSError as error:
-        return Check("directory", "missing", f"login.ldap: {ldap.server}:{port} does not answer ({error.strerror or error})", "mend login.ldap.server or the network")
+        return Check(
+            "directory", "missing", f"login.ldap: {ldap.server}:{port} does not answer ({error.strerror or error})", "mend login.ldap.server or the network"
+        )
     return Check("directory", "ok", f"{ldap.server}:{port} answers")

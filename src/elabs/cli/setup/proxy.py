@@ -19,7 +19,9 @@ from elabs.config.state import State
 
 SOURCES = ROOT / "requirements" / "proxy"
 PROGRAM = "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
-_REACH = re.compile(r"(registry|cafile|ca(\[\])?|proxy|https-proxy|noproxy|strict-ssl|(@[\w.-]+:registry)|//\S+:(_authToken|_auth|_password|username|cafile|certfile|keyfile))\s*=")
+_REACH = re.compile(
+    r"(registry|cafile|ca(\[\])?|proxy|https-proxy|noproxy|strict-ssl|(@[\w.-]+:registry)|//\S+:(_authToken|_auth|_password|username|cafile|certfile|keyfile))\s*="
+)
 _SECONDS = 900
 
 
@@ -54,7 +56,11 @@ def settings(texts: list[str]) -> str:
 
 def environment(folder: Path, outer: Mapping[str, str]) -> dict[str, str]:
     """npm's whole environment: its own folders, and the administrator's proxy and certificates."""
-    kept = {name: value for name, value in outer.items() if re.fullmatch(r"(?i)(https?|no|all)_proxy|npm_config_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR", name)}
+    kept = {
+        name: value
+        for name, value in outer.items()
+        if re.fullmatch(r"(?i)(https?|no|all)_proxy|npm_config_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR", name)
+    }
     return kept | {"PATH": f"{folder}/bin:/usr/bin:/bin", "HOME": str(folder), "LANG": "C.UTF-8", "npm_config_cache": f"{folder}/.npm"}
 
 
@@ -66,7 +72,17 @@ def _install(folder: Path, log: Path) -> None:
     own.touch(mode=0o600)
     own.write_text(settings(found))
     npm = node() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    command = [str(folder / "bin/node"), str(npm), "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
+    command = [
+        str(folder / "bin/node"),
+        str(npm),
+        "ci",
+        "--omit=dev",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--no-update-notifier",
+        "--loglevel=error",
+    ]
     with log.open("w", encoding="utf-8") as output:
         done = subprocess.run(
             [*command, f"--userconfig={own}", f"--globalconfig={os.devnull}"],

@@ -18,7 +18,12 @@ _TOKENS = ("proxy_token", "status_token")
 def ensure(state: State, config: Config, instance: Instance) -> None:
     """The folders of hub and proxy with their copies of tokens, passwords, certificate and key, as they are now. Root only."""
     state.secrets.mkdir(mode=0o700, exist_ok=True)
-    for folder, owner in ((state.hub, instance.hub_uid), (state.hub / "secrets", instance.hub_uid), (state.proxy, instance.proxy_uid), (state.proxy / "secrets", instance.proxy_uid)):
+    for folder, owner in (
+        (state.hub, instance.hub_uid),
+        (state.hub / "secrets", instance.hub_uid),
+        (state.proxy, instance.proxy_uid),
+        (state.proxy / "secrets", instance.proxy_uid),
+    ):
         folder.mkdir(mode=0o700, exist_ok=True)
         os.chown(folder, owner, owner)
     for name in _TOKENS:
@@ -37,7 +42,9 @@ def given(config: Config) -> dict[str, Path]:
     """The secret files that the settings name, by the name of our copy."""
     found: dict[str, Path | None] = {
         "ldap_password": config.login.ldap.search_password_file if config.login.method == "ldap" and config.login.ldap else None,
-        "oauth_secret": Path(config.login.oauth["client_secret_file"]) if config.login.method == "oauth" and "client_secret_file" in config.login.oauth else None,
+        "oauth_secret": Path(config.login.oauth["client_secret_file"])
+        if config.login.method == "oauth" and "client_secret_file" in config.login.oauth
+        else None,
         "certificate.pem": config.site.tls.certificate if config.site.tls else None,
         "key.pem": config.site.tls.key if config.site.tls else None,
     }

@@ -1,4 +1,4 @@
-"""The demo directory, so that `up` without any setting has somebody who can log in: a few accounts with hashed passwords in a file, `{NAME: {"hash", "admin"}}`."""
+"""The demo directory, so that `up` without any setting has people who can log in: accounts with hashed passwords in a file, `{NAME: {"hash", "admin"}}`."""
 
 import json
 from pathlib import Path

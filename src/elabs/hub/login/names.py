@@ -5,7 +5,7 @@ Names may have spaces, accents, emoji, `@`, `%`. JupyterHub forbids `/`, and nam
 
 import re
 import unicodedata
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 LONGEST = 200
 """Characters of a name as it stands in an address, where `ñ` takes six."""
@@ -23,7 +23,7 @@ def wrong(name: str) -> str | None:
         return "name.empty"
     if not name.isprintable() or any(unicodedata.category(character) == "Cs" for character in name):
         return "name.characters"
-    if "/" in name or set(name) == {"."} or name != name.strip():
+    if "/" in name or set(unquote(name)) == {"."} or name != name.strip():
         return "name.characters"
     if len(name) > LONGEST or len(quote(name)) > LONGEST:
         return "name.long"

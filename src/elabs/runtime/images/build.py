@@ -74,7 +74,9 @@ def _guarded(step: Step, work: Build, report: Report) -> None:
         step.run(work, report)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ImageError(f"image {work.definition.name}: the disk is full ({error.filename}); free some space and try again, the build goes on where it was") from error
+            raise ImageError(
+                f"image {work.definition.name}: the disk is full ({error.filename}); free some space and try again, the build goes on where it was"
+            ) from error
         raise ImageError(f"image {work.definition.name}, step {step.name}: {error}") from error
 
 

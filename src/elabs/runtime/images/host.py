@@ -37,9 +37,15 @@ def environment(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The whole environment of commands inside the root."""
     found = {name: variables[name] for name in (*_PROXIES, *_PIP_VARIABLES) if name in variables}
     found |= {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": CACHE, "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
-    found |= {"APT_CONFIG": f"{INPUT}/apt.conf", "PIP_CONFIG_FILE": f"{INPUT}/pip.conf", "PIP_CACHE_DIR": f"{CACHE}/pip", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
+    found |= {
+        "APT_CONFIG": f"{INPUT}/apt.conf",
+        "PIP_CONFIG_FILE": f"{INPUT}/pip.conf",
+        "PIP_CACHE_DIR": f"{CACHE}/pip",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+    }
     if AUTHORITIES.is_file():
-        found |= {name: f"{INPUT}/ca.crt" for name in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")}
+        found |= dict.fromkeys(("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), f"{INPUT}/ca.crt")
     return found
 
 

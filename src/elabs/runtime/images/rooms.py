@@ -43,7 +43,7 @@ INPUT = "/run/elabs/input"
 CACHE = "/run/elabs/cache"
 """Where they may keep downloads between attempts (`Room.cache`)."""
 STATUS = "{status}"
-"""In a command: the number of a descriptor for machine-readable progress. A pipe of its own, since apt makes it non-blocking, which others' output would not survive."""
+"""In a command: the number of a descriptor for machine-readable progress. A pipe of its own: apt makes it non-blocking, which others' output would not survive."""
 
 _CAUSES = [
     (re.compile(r"No space left on device|Disk quota exceeded", re.I), "the disk is full"),
@@ -55,7 +55,10 @@ _CAUSES = [
         ),
         "no network",
     ),
-    (re.compile(r"certificate verify failed|CERTIFICATE_VERIFY_FAILED|certificate.{0,40}(not trusted|verification failed)", re.I), "a certificate is not trusted"),
+    (
+        re.compile(r"certificate verify failed|CERTIFICATE_VERIFY_FAILED|certificate.{0,40}(not trusted|verification failed)", re.I),
+        "a certificate is not trusted",
+    ),
     (re.compile(r"Operation not permitted|Permission denied", re.I), "this machine forbids it"),
 ]
 
@@ -63,7 +66,8 @@ _CAUSES = [
 class Reader(Protocol):
     """Turns lines of output into progress; see `progress`."""
 
-    def read(self, line: str) -> tuple[float, str] | None: ...
+    def read(self, line: str) -> tuple[float, str] | None:
+        """How far, and at what; None where the line does not tell."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,9 @@ class Room:
     def output(self, command: Sequence[str]) -> str:
         """What a program of the image prints on its standard output, stripped. ImageError when it fails."""
         enter = ["sh", "-c", _ENTER, "sh", str(self.rootfs), str(self.input), str(self.cache)]
-        done = subprocess.run([*_NAMESPACES, *enter, *command], env=dict(self.environment), stdin=subprocess.DEVNULL, capture_output=True, text=True, pass_fds=[self.lock])
+        done = subprocess.run(
+            [*_NAMESPACES, *enter, *command], env=dict(self.environment), stdin=subprocess.DEVNULL, capture_output=True, text=True, pass_fds=[self.lock]
+        )
         if done.returncode:
             raise ImageError(f"image check failed: {' '.join(command)[:80]}: {(done.stderr.strip().splitlines() or ['no message'])[-1][:200]}")
         return done.stdout.strip()

@@ -20,6 +20,17 @@ _R_PROFILE = 'source("/etc/R/elabs.R")'
 _MOUNT_POINTS = ("home", "opt/elabs", "proc", "sys", "dev", "tmp", "run", "mnt", "media")
 _MOUNT_FILES = ("etc/resolv.conf", "etc/hosts", "etc/hostname")
 
+_PIP = "python3 -m pip install --no-deps --ignore-installed --no-compile --only-binary :all: --break-system-packages --root-user-action ignore".split()
+_COMPILE = """
+import compileall, py_compile, sys
+for folder in sys.argv[1:]:
+    compileall.compile_dir(folder, quiet=2, workers=0, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+"""
+_VERSIONS = """
+import sys, jupyterhub, jupyterlab, jupyter_server_proxy
+print(sys.version.split()[0], jupyterlab.__version__, jupyterhub.__version__)
+"""
+
 _RUBBISH = (
     "usr/sbin/policy-rc.d", "etc/dpkg/dpkg.cfg.d/elabs", "etc/apt/sources.list", "etc/machine-id", "var/lib/dbus/machine-id", "etc/passwd-", "etc/group-",
     "etc/shadow-", "etc/gshadow-", "root/.bash_history", "root/.wget-hsts", "root/.cache", "usr/lib/python3.13/EXTERNALLY-MANAGED",
@@ -51,6 +62,8 @@ class Build:
 
 @dataclass(frozen=True)
 class Step:
+    """One step: done when its name stands in the build's `done` folder."""
+
     name: str
     weight: float
     """Seconds, measured on two cores; only their proportion counts."""
@@ -62,7 +75,9 @@ def debian_base(build: Build, report: Report) -> None:
     shutil.rmtree(build.room.rootfs, ignore_errors=True)
     options = [f"--aptopt={line}" for line in (build.room.input / "apt-host.conf").read_text().splitlines()]
     command = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", f"--keyring={mirror.KEYRING}", *options, build.definition.suite]
-    build.room.outside([*command, str(build.room.rootfs), *build.sources], f"Debian base from {mirror.host_of(build.sources[0])}", report, progress.Mmdebstrap())
+    build.room.outside(
+        [*command, str(build.room.rootfs), *build.sources], f"Debian base from {mirror.host_of(build.sources[0])}", report, progress.Mmdebstrap()
+    )
 
 
 def debian_packages(build: Build, report: Report) -> None:
@@ -87,12 +102,11 @@ def python_packages(build: Build, report: Report) -> None:
     (root / "usr/local/bin").mkdir(parents=True)
     pins = [line for line in (build.room.input / "requirements.txt").read_text().splitlines() if line[:1].isalnum()]
     reader = progress.Pip(len(pins), lambda: len(list((root / PACKAGES).glob("*.dist-info"))))
-    command = ["python3", "-m", "pip", "install", "--no-deps", "--ignore-installed", "--no-compile", "--break-system-packages", "--root-user-action", "ignore", "--only-binary", ":all:"]
-    build.room.inside([*command, "-r", f"{INPUT}/requirements.txt"], "Python packages", report, reader, reader.poll)
+    build.room.inside([*_PIP, "-r", f"{INPUT}/requirements.txt"], "Python packages", report, reader, reader.poll)
 
 
 def configuration(build: Build, report: Report) -> None:
-    """Locales, the files of `images/files`, the R kernel for everybody, places to mount on, and a person of uid 1000."""
+    """Locales, the files of `images/files`, the R kernel for everybody, and places to mount on."""
     root = build.room.rootfs
     report(0.0, "setting up")
     for source, target in definition.overlay():
@@ -106,9 +120,6 @@ def configuration(build: Build, report: Report) -> None:
     if _R_PROFILE not in profile.read_text():
         profile.write_text(f"{profile.read_text().rstrip()}\n{_R_PROFILE}\n")
     build.room.inside(["Rscript", "-e", "IRkernel::installspec(user = FALSE, prefix = '/usr/local')"], "R kernel")
-    if "\nlab:" not in (root / "etc/passwd").read_text():
-        person = ["useradd", "--uid", "1000", "--user-group", "--no-create-home", "--home-dir", "/home/lab", "--shell", "/bin/bash", "lab"]
-        build.room.inside(person, "account")
     for path in _MOUNT_POINTS:
         (root / path).mkdir(parents=True, exist_ok=True)
     for path in _MOUNT_FILES:
@@ -116,10 +127,9 @@ def configuration(build: Build, report: Report) -> None:
 
 
 def bytecode(build: Build, report: Report) -> None:
-    """Compile everything once: the root is read-only later, so that Python could never keep what it compiles, nor need to look whether a source has changed."""
+    """Compile everything once: in a root that is read-only later, Python could never keep what it compiles, and need not look whether a source has changed."""
     report(0.0, "compiling Python")
-    compile_all = "import compileall,sys;from py_compile import PycInvalidationMode as m;[compileall.compile_dir(d,quiet=2,workers=0,invalidation_mode=m.UNCHECKED_HASH) for d in sys.argv[1:]]"
-    build.room.inside(["python3", "-c", compile_all, f"/{PACKAGES}", "/usr/lib/python3/dist-packages", "/usr/lib/python3.13"], "compiling Python")
+    build.room.inside(["python3", "-c", _COMPILE, f"/{PACKAGES}", "/usr/lib/python3/dist-packages", "/usr/lib/python3.13"], "compiling Python")
 
 
 def cleaning(build: Build, report: Report) -> None:
@@ -147,7 +157,7 @@ STEPS = (
 
 def versions(room: Room) -> dict[str, str]:
     """What people may want to know of a finished root; that the programs answer is at once a check of it."""
-    python = room.output(["python3", "-s", "-c", "import sys,jupyterlab,jupyterhub,jupyter_server_proxy;print(sys.version.split()[0],jupyterlab.__version__,jupyterhub.__version__)"])
+    python = room.output(["python3", "-s", "-c", _VERSIONS])
     found = dict(zip(("python", "jupyterlab", "jupyterhub"), python.split(), strict=True))
     found["r"] = room.output(["Rscript", "-e", "suppressMessages(library(IRkernel)); cat(paste(R.version$major, R.version$minor, sep = '.'))"])
     found["debian"] = (room.rootfs / "etc/debian_version").read_text().strip()

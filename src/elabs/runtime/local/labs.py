@@ -30,7 +30,7 @@ from elabs.storage.ids import Instance
 from elabs.storage.run import StorageError
 from elabs.storage.slugs import slug
 
-COMMAND = ["/usr/bin/tini", "-g", "--", "/usr/bin/python3", "-s", "-m", "elabs.lab"]
+COMMAND = ["/usr/bin/tini", "-g", "--", "/usr/bin/python3", "-s", "-P", "-m", "elabs.lab"]
 _STOP_SECONDS = 5.0
 """How long a lab has to end by itself after SIGTERM."""
 _LEAST_MEMORY = 256 * 2**20
