@@ -4,17 +4,17 @@ from typing import Any
 
 from jupyterlab_server.translations_handler import TranslationsHandler
 
-_PACKS = {"es": "es_ES", "en": "en"}
+_PACKS = {"es": "es_ES"}
 _get: Any = TranslationsHandler.get
 
 
 def follow_browsers() -> None:
-    """From now on `default` in a request for translations means the browser's language; the site's (LANG) where we have no pack for it."""
+    """From now on `default` in a request for translations means the browser's language, where we have a pack for it, else the site's (LANG)."""
     TranslationsHandler.get = _get_in_language  # type: ignore[method-assign]
 
 
 def preferred(header: str) -> str | None:
-    """`es-MX,es;q=0.9,en;q=0.8` -> `es_ES`; None where the first language is not one of ours."""
+    """`es-MX,es;q=0.9,en;q=0.8` -> `es_ES`; None where we have no pack for the first language."""
     ranked = []
     for position, part in enumerate(header.split(",")):
         tag, _, quality = part.partition(";q=")

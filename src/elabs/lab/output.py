@@ -13,25 +13,31 @@ _BLOCK = 4096
 """Bytes that a pipe which is ready for writing takes whole, without blocking (PIPE_BUF)."""
 
 _log = 2
+_thread: threading.Thread | None = None
 
 
 def shelter() -> None:
     """Put our pipe in the place of standard output and error, once at the start of the process."""
-    global _log
+    global _log, _thread
     _log = os.dup(2)
     reader, writer = os.pipe()
     for descriptor in (1, 2):
         os.dup2(writer, descriptor)
     os.close(writer)
-    threading.Thread(target=_pass_on, args=(reader, _log), name="output", daemon=True).start()
+    _thread = threading.Thread(target=_pass_on, args=(reader, _log), name="output", daemon=True)
+    _thread.start()
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def expose() -> None:
-    """Give standard output and error back their first targets, for a process that begins anew."""
+    """Give standard output and error back their first targets, once all that was printed is there; for a process that begins anew or ends."""
+    sys.stdout.flush()
+    sys.stderr.flush()
     for descriptor in (1, 2):
         os.dup2(_log, descriptor)
+    if _thread:
+        _thread.join(1.0)  # it ends with the last writer; a child that still has the pipe may keep it
 
 
 def say(line: str) -> None:

@@ -8,25 +8,29 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from jupyter_lsp import serverextension as language_servers  # type: ignore[import-untyped]
 from jupyter_server.serverapp import ServerApp
 from jupyterhub.singleuser.extension import JupyterHubSingleUser
 from simpervisor import atexitasync
 from traitlets.config import Config
 
-from elabs.lab import catalogue, environment, language
+from elabs.lab import catalogue, environment, language, output
 from elabs.lab.output import say
 
 STOP_KERNELS = 2.0
 """Seconds that kernels may take to end by themselves when the lab stops."""
 STOP_SERVER = 4.0
 """Seconds after which the server ends whatever its parts still do, unless an app is still writing."""
+LANGUAGE_SERVERS = 15.0
+"""Seconds after the start when language servers are looked for."""
 STOP_APPS = 25.0
 """Seconds that an app may take to write its projects when the lab stops."""
+
+_find_language_servers = language_servers.initialize
 
 
 def configuration() -> Config:
@@ -53,6 +57,7 @@ def prepare() -> ServerApp:
     JupyterHubSingleUser.check_hub_version = _no_check
     # Nobody migrates from IPython 3 here; looking for it only writes a file into the home.
     ServerApp.migrate_config = lambda self: None  # type: ignore[method-assign]
+    language_servers.initialize = _after_the_page
     if os.environ.get("ELABS_LANGUAGE", "auto") == "auto":
         language.follow_browsers()
     app: ServerApp = JupyterHubSingleUser.initialize_server(argv=[], config=configuration())
@@ -74,9 +79,14 @@ def serve(app: ServerApp) -> NoReturn:
         loop.asyncio_loop.add_signal_handler(number, stop)
     loop.add_callback(_say_ready)
     app.start()
-    sys.stderr.flush()
-    time.sleep(0.05)  # the output thread's last lines
+    output.expose()
     os._exit(0)  # threads of libraries may hang; there is nothing left to do
+
+
+async def _after_the_page(*args: Any) -> None:
+    """In place of `language_servers.initialize`, which starts R and more to see what is installed, just when the page is being loaded."""
+    await asyncio.sleep(LANGUAGE_SERVERS)
+    await _find_language_servers(*args)
 
 
 async def _no_check(self: JupyterHubSingleUser) -> None:

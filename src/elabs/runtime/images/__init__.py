@@ -1,10 +1,10 @@
 """Images: the read-only root file systems that labs start from, built from Debian and PyPI by resumable steps.
 
-`definition` says what an image holds and gives it a key, `build` makes it in `steps` (each in a `rooms` of its own, with what `host` lends it and the `mirror`
+`definition` says what an image holds and gives it a key, `building` makes it in `steps` (each in `rooms` of its own, with what `host` lends and the `mirror`
 that the host uses), `store` finds finished ones.
 """
 
-from elabs.runtime.images.build import build
+from elabs.runtime.images.building import build
 from elabs.runtime.images.definition import names
 from elabs.runtime.images.errors import ImageError
 from elabs.runtime.images.progress import Report

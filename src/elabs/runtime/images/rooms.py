@@ -43,10 +43,13 @@ INPUT = "/run/elabs/input"
 CACHE = "/run/elabs/cache"
 """Where they may keep downloads between attempts (`Room.cache`)."""
 STATUS = "{status}"
-"""In a command: the number of a descriptor for machine-readable progress. A pipe of its own: apt makes it non-blocking, which others' output would not survive."""
+"""In a command: the number of a descriptor for machine-readable progress.
+
+A pipe of its own: apt makes it non-blocking, which others' output would not survive.
+"""
 
 _CAUSES = [
-    (re.compile(r"No space left on device|Disk quota exceeded", re.I), "the disk is full"),
+    (re.compile(r"No space left on device|Disk quota exceeded|enough free space", re.I), "the disk is full"),
     (
         re.compile(
             r"Temporary failure (in name resolution|resolving)|Could not resolve|Name or service not known|Network is unreachable|No route to host"
@@ -127,9 +130,8 @@ def _run(
     tail: deque[str] = deque(maxlen=200)
     status_out, status_in = os.pipe()
     command = [word.replace(STATUS, str(status_in)) for word in command]
-    with room.log.open("a") as log, open(status_out, "rb") as status:
+    with room.log.open("a", buffering=1) as log, open(status_out, "rb") as status:
         log.write(f"\n== {time.strftime('%F %T')} {what}: {' '.join(command)[-1000:]}\n")
-        log.flush()
         try:
             process = subprocess.Popen(
                 command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=[room.lock, status_in]

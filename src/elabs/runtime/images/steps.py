@@ -18,7 +18,7 @@ _LOCALES = ("en_US", "es_ES")
 _R_PROFILE = 'source("/etc/R/elabs.R")'
 
 _MOUNT_POINTS = ("home", "opt/elabs", "proc", "sys", "dev", "tmp", "run", "mnt", "media")
-_MOUNT_FILES = ("etc/resolv.conf", "etc/hosts", "etc/hostname")
+_MOUNT_FILES = {"etc/resolv.conf": "", "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n", "etc/hostname": "lab\n"}
 
 _PIP = "python3 -m pip install --no-deps --ignore-installed --no-compile --only-binary :all: --break-system-packages --root-user-action ignore".split()
 _COMPILE = """
@@ -122,8 +122,8 @@ def configuration(build: Build, report: Report) -> None:
     build.room.inside(["Rscript", "-e", "IRkernel::installspec(user = FALSE, prefix = '/usr/local')"], "R kernel")
     for path in _MOUNT_POINTS:
         (root / path).mkdir(parents=True, exist_ok=True)
-    for path in _MOUNT_FILES:
-        _write(root / path, "")
+    for path, text in _MOUNT_FILES.items():
+        _write(root / path, text)
 
 
 def bytecode(build: Build, report: Report) -> None:
