@@ -7,7 +7,23 @@ import pytest
 from elabs.cli.errors import Problem
 from tests.hub.world import World
 
-ODD = ["gato rojo", "ana@example.org", "100%", "%2e%2f", "a..b", "búho🦉", "<b>", "o'neil", 'say"', "a\\b", "a?b#c;d:e&f=g+h", ".hidden", "~tilde", "a,b", "x" * 200]
+ODD = [
+    "gato rojo",
+    "ana@example.org",
+    "100%",
+    "%2e%2f",
+    "a..b",
+    "búho🦉",
+    "<b>",
+    "o'neil",
+    'say"',
+    "a\\b",
+    "a?b#c;d:e&f=g+h",
+    ".hidden",
+    "~tilde",
+    "a,b",
+    "x" * 200,
+]
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import pytest
 import requests
@@ -55,7 +56,7 @@ def test_labs_outlive_a_killed_hub_and_their_tokens_do_not_outlive_them(frail: W
 def test_a_hub_killed_in_the_middle_of_a_start_leaves_nothing(frail: World) -> None:
     visit, heard = frail.visit("colibri"), len(frail.daemon.heard)
     frail.daemon.hold = True
-    assert visit.hub("POST", "users/colibri/server").status_code == 202
+    assert "/hub/spawn-pending/" in visit.get("/hub/spawn").url
     frail.kill("hub")
     eventually(lambda: ("hung up", "start") in frail.daemon.heard[heard:], "the daemon hears that the hub is gone")
     frail.daemon.hold = False
@@ -97,7 +98,7 @@ def test_routes_are_back_after_a_killed_proxy(frail: World) -> None:
         except (requests.RequestException, ValueError):
             return False
 
-    eventually(back, "the lab is reached again", 30)
+    eventually(back, "the lab is reached again", 120)
     visit.stop()
 
 
@@ -122,8 +123,6 @@ def test_a_stop_waits_for_a_daemon_that_comes_back(frail: World) -> None:
     visit = frail.visit("lince")
     visit.start()
     frail.daemon.down()
-    from threading import Timer
-
     Timer(1.5, frail.daemon.up).start()
     visit.stop()
     assert "lince" not in frail.daemon.labs

@@ -133,7 +133,7 @@ def test_a_lab_that_dies_is_noticed_at_once(world: World) -> None:
     visit.start()
     world.daemon.end("person7", "crashed")
     # JupyterHub's own polling comes every 30 s
-    eventually(lambda: visit.server() is None, "the end is noticed", 10)
+    eventually(lambda: visit.server() is None, "the end is noticed", 25)
 
 
 def test_the_daemon_hears_who_stopped_a_lab(world: World) -> None:

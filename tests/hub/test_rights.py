@@ -43,7 +43,14 @@ def test_the_status_token_looks_and_does_nothing(world: World) -> None:
     found = world.api("GET", "users?state=active", token)
     assert found.status_code == 200
     assert all("auth_state" not in user for user in found.json())
-    for method, path in (("POST", "users/lince/server"), ("DELETE", "users/lince/server"), ("POST", "users/lince/tokens"), ("DELETE", "users/lince"), ("POST", "shutdown"), ("GET", "proxy")):
+    for method, path in (
+        ("POST", "users/lince/server"),
+        ("DELETE", "users/lince/server"),
+        ("POST", "users/lince/tokens"),
+        ("DELETE", "users/lince"),
+        ("POST", "shutdown"),
+        ("GET", "proxy"),
+    ):
         assert world.api(method, path, token).status_code in (403, 404), (method, path)
 
 
@@ -69,5 +76,12 @@ def test_an_administrator_starts_and_stops_and_is_nobody_else(world: World) -> N
 
 def test_people_administrate_nothing(world: World) -> None:
     visit = world.visit("lince")
-    for method, path in (("GET", "users"), ("POST", "users/colibri/server"), ("DELETE", "users/colibri/server"), ("GET", "users/colibri"), ("POST", "users/colibri/tokens"), ("GET", "proxy")):
+    for method, path in (
+        ("GET", "users"),
+        ("POST", "users/colibri/server"),
+        ("DELETE", "users/colibri/server"),
+        ("GET", "users/colibri"),
+        ("POST", "users/colibri/tokens"),
+        ("GET", "proxy"),
+    ):
         assert visit.hub(method, path).status_code in (403, 404), (method, path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 
 from elabs.cli.errors import Problem
 from elabs.hub.text import texts
@@ -46,7 +47,7 @@ def test_an_idle_lab_is_stopped_and_its_person_is_told(strict: World) -> None:
     def stopped() -> list[str]:
         return [request["reason"] for verb, request in strict.daemon.heard if verb == "stop"]
 
-    assert eventually(stopped, "the lab is stopped", 40) == ["idle"]
+    assert eventually(stopped, "the lab is stopped", 120) == ["idle"]
     assert texts("es")["ended.idle"] in words(visit.get("/hub/home"))
     assert texts("es")["home.idle"].format(time="8s") in words(visit.get("/hub/home"))
 
@@ -57,15 +58,16 @@ def test_who_the_settings_name_administrates(strict: World) -> None:
 
 
 def test_an_address_is_the_one_that_the_proxy_sees(strict: World) -> None:
-    statuses = [strict.log_in(f"guess{number}", "x", **{"X-Forwarded-For": f"203.0.113.{number}", "X-Real-IP": f"198.51.100.{number}"}).status_code for number in range(12)]
+    statuses = [
+        strict.log_in(f"guess{number}", "x", **{"X-Forwarded-For": f"203.0.113.{number}", "X-Real-IP": f"198.51.100.{number}"}).status_code
+        for number in range(12)
+    ]
     assert statuses == [403] * 10 + [429] * 2
     # the right password waits too: it is the address that does
     assert strict.log_in("lince").status_code == 429
 
 
 def test_a_lab_that_asks_the_hub_itself_cannot_pass_for_others(strict: World) -> None:
-    from requests.adapters import HTTPAdapter
-
     class From(HTTPAdapter):
         def init_poolmanager(self, *args: object, **options: object) -> None:
             super().init_poolmanager(*args, **options, source_address=(f"{strict.network}.200", 0))

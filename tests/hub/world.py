@@ -25,7 +25,7 @@ from tests.hub.standin import Standin
 from tests.tools import proxy_folder
 
 ROOT = Path(__file__).parents[2]
-_START_SECONDS = 60
+_START_SECONDS = 120
 
 
 class World:
@@ -139,13 +139,16 @@ class World:
         for path in (state.hub / "secrets/proxy_token", state.proxy / "secrets/proxy_token"):
             path.write_text(token + "\n")
         (state.hub / "secrets/status_token").write_text(self.status_token + "\n")
+        (state.hub / "secrets/oauth_secret").write_text("between-us\n")
+        if self.config.login.ldap and self.config.login.ldap.ca:
+            shutil.copyfile(self.config.login.ldap.ca, state.hub / "secrets/ldap_ca")
         (state.hub / "secrets/ldap_password").write_text("searcher-secret\n")
         accounts = {name: {"hash": hash_password(f"{name}-secret"), "admin": name == "admin"} for name in self.accounts}
         (state.hub / "demo.json").write_text(json.dumps(accounts))
         os.symlink(proxy_folder(), state.node)
 
 
-def eventually(true: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+def eventually(true: Callable[[], Any], what: str, seconds: float = 60) -> Any:
     """Wait until `true()` is."""
     end = time.monotonic() + seconds
     while not (found := true()):

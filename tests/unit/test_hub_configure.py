@@ -126,7 +126,18 @@ def test_the_proxys_command_line(tmp_path: Path) -> None:
     state, instance = State(tmp_path), Instance(0, str(tmp_path), 1879048192, "198.18.0.0/20")
     node = f"{tmp_path}/node/current"
     expected = [f"{node}/bin/node", f"{node}/node_modules/configurable-http-proxy/bin/configurable-http-proxy", "--ip", "::", "--port", "8443"]
-    expected += ["--api-ip", "198.18.0.2", "--api-port", "8001", "--default-target", "http://198.18.0.1:8081", "--error-path", str(ERROR_PAGES), "--log-level", "warn"]
+    expected += [
+        "--api-ip",
+        "198.18.0.2",
+        "--api-port",
+        "8001",
+        "--default-target",
+        "http://198.18.0.1:8081",
+        "--error-path",
+        str(ERROR_PAGES),
+        "--log-level",
+        "warn",
+    ]
     assert command(Config.model_validate({"site": {"listen": "[::]:8443"}}), state, instance) == expected
 
 

@@ -12,14 +12,16 @@ CONFIG = Config.model_validate(
         "profiles": {
             "small": {"title": "Small & <quick>", "size": "small"},
             "large": {"title": "Large", "description": "For <maps>", "size": "large", "groups": ["Ecology", "physics"]},
-        }
+        },
     }
 )
 ALONE = Config.model_validate({"login": LDAP, "profiles": {"gpu": {"title": "GPU", "groups": ["physics"]}}})
 EVERYBODY: set[str] = set()
 
 
-@pytest.mark.parametrize(("groups", "names"), [(EVERYBODY, ["small"]), ({"ecology"}, ["small", "large"]), ({"PHYSICS", "x"}, ["small", "large"]), ({"eco"}, ["small"])])
+@pytest.mark.parametrize(
+    ("groups", "names"), [(EVERYBODY, ["small"]), ({"ecology"}, ["small", "large"]), ({"PHYSICS", "x"}, ["small", "large"]), ({"eco"}, ["small"])]
+)
 def test_groups_select_profiles(groups: set[str], names: list[str]) -> None:
     assert profiles.allowed(CONFIG, groups) == names
 

@@ -46,6 +46,7 @@ def request(peer: str, *forwarded: str, **others: str) -> HTTPServerRequest:
         (request(PROXY, "10.0.0.1", "203.0.113.7"), "203.0.113.7"),
         (request(PROXY, "203.0.113.7", X_Real_Ip="10.0.0.1"), "203.0.113.7"),
         (request(PROXY), PROXY),
+        (request("127.0.0.1", "203.0.113.7"), "203.0.113.7"),
         # a lab asks the hub directly and may write any header
         (request("198.18.0.16", "203.0.113.7"), "198.18.0.16"),
     ],

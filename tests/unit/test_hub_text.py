@@ -58,7 +58,9 @@ def spanish() -> object:
     text.use_language("auto")
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0, "just now"), (59, "just now"), (60, "a minute ago"), (3599, "59 minutes ago"), (3600, "an hour ago"), (2 * 86400, "2 days ago")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "just now"), (59, "just now"), (60, "a minute ago"), (3599, "59 minutes ago"), (3600, "an hour ago"), (2 * 86400, "2 days ago")]
+)
 def test_how_long_ago(seconds: int, words: str) -> None:
     assert text.ago(seconds) == words
 

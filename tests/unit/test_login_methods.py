@@ -39,7 +39,9 @@ def test_demo(tmp_path: Path) -> None:
 
 
 def test_ldap_with_a_template(tmp_path: Path) -> None:
-    found, _ = made(tmp_path, {"ldap": {"server": "ldap.example.org", "bind_template": [f"uid={{username}},{BASE}"], "group_base": "ou=groups,dc=example,dc=org"}})
+    found, _ = made(
+        tmp_path, {"ldap": {"server": "ldap.example.org", "bind_template": [f"uid={{username}},{BASE}"], "group_base": "ou=groups,dc=example,dc=org"}}
+    )
     assert isinstance(found, LDAPAuthenticator)
     assert (found.server_address, found.server_port, found.tls_strategy) == ("ldap.example.org", 389, TlsStrategy.before_bind)
     assert (found.lookup_dn, found.bind_dn_template, found.lookup_dn_search_password) == (False, [f"uid={{username}},{BASE}"], None)
@@ -47,9 +49,19 @@ def test_ldap_with_a_template(tmp_path: Path) -> None:
 
 
 def test_ldap_with_a_search(tmp_path: Path) -> None:
-    settings = {"server": "ldap.example.org", "security": "ldaps", "search_base": BASE, "search_user": "cn=s", "search_password_file": str(tmp_path / "secret")}
-    found, _ = made(tmp_path, {"ldap": settings | {"search_filter": "(&(objectClass=person)(sAMAccountName={username}))", "timeout": "3s", "admin_group": "it"}})
+    settings = {
+        "server": "ldap.example.org",
+        "security": "ldaps",
+        "ca": "/root/ca.pem",
+        "search_base": BASE,
+        "search_user": "cn=s",
+        "search_password_file": str(tmp_path / "secret"),
+    }
+    found, _ = made(
+        tmp_path, {"ldap": settings | {"search_filter": "(&(objectClass=person)(sAMAccountName={username}))", "timeout": "3s", "admin_group": "it"}}
+    )
     assert (found.server_port, found.tls_strategy, found.lookup_dn) == (636, TlsStrategy.on_connect, True)
+    assert found.ca == str(tmp_path / "hub/secrets/ldap_ca"), "the hub cannot read root's"
     assert (found.lookup_dn_search_user, found.lookup_dn_search_password) == ("cn=s", "search me")
     assert (found.group_base, found.admin_group, found.seconds, found.name_attribute) == (BASE, "it", 3, "sAMAccountName")
 
@@ -61,7 +73,14 @@ def test_pam(tmp_path: Path) -> None:
 
 
 def test_oauth(tmp_path: Path) -> None:
-    oauth = {"class": "generic-oauth", "client_id": "elabs", "client_secret_file": str(tmp_path / "secret"), "allowed_users": ["lince"], "scope": ["openid"], "authorize_url": "https://id.example.org/a"}
+    oauth = {
+        "class": "generic-oauth",
+        "client_id": "elabs",
+        "client_secret_file": str(tmp_path / "secret"),
+        "allowed_users": ["lince"],
+        "scope": ["openid"],
+        "authorize_url": "https://id.example.org/a",
+    }
     found, _ = made(tmp_path, {"oauth": oauth}, {"url": "https://lab.example.org"})
     assert isinstance(found, GenericOAuthenticator)
     assert (found.client_id, found.client_secret, found.allowed_users, found.scope) == ("elabs", "hidden", {"lince"}, ["openid"])
@@ -69,9 +88,7 @@ def test_oauth(tmp_path: Path) -> None:
     assert found.allow_all is False, "who has an account over there may not simply enter"
 
 
-@pytest.mark.parametrize(
-    ("filter_", "attribute"), [("(uid={username})", "uid"), ("(|(mail={username})(uid={username}))", "mail"), ("(cn=*{username})", "")]
-)
+@pytest.mark.parametrize(("filter_", "attribute"), [("(uid={username})", "uid"), ("(|(mail={username})(uid={username}))", "mail"), ("(cn=*{username})", "")])
 def test_the_attribute_of_names_is_read_from_the_filter(filter_: str, attribute: str) -> None:
     assert directory.name_attribute(Ldap(server="x", search_base=BASE, search_filter=filter_)) == attribute
 

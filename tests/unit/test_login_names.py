@@ -10,7 +10,9 @@ from elabs.hub.login.names import LONGEST, normal, wrong
 from elabs.runtime.local.server import _person
 
 
-@pytest.mark.parametrize("name", ["colibri", "gato rojo", "ana@example.org", "100%", "a..b", "..a", "búho🦉", "<b>", "o'neil", 'say"', "a\\b", "a?b#c;d:e&f=g+h", "%2e%2f"])
+@pytest.mark.parametrize(
+    "name", ["colibri", "gato rojo", "ana@example.org", "100%", "a..b", "..a", "búho🦉", "<b>", "o'neil", 'say"', "a\\b", "a?b#c;d:e&f=g+h", "%2e%2f"]
+)
 def test_odd_names_may_enter(name: str) -> None:
     assert wrong(normal(name)) is None
 

@@ -29,11 +29,13 @@ async def test_a_stalled_socket_is_given_up_and_its_thread_ends() -> None:
         finally:
             ended.set()
 
-    with pytest.raises(TimeoutError):
-        await OffLoop("t").run(work, 0.05, lambda: ours.shutdown(socket.SHUT_RDWR))
-    assert await asyncio.to_thread(ended.wait, 30)
-    ours.close()
-    theirs.close()
+    try:
+        with pytest.raises(TimeoutError):
+            await OffLoop("t").run(work, 0.05, lambda: ours.shutdown(socket.SHUT_RDWR))
+        assert await asyncio.to_thread(ended.wait, 30)
+    finally:
+        theirs.close()
+        ours.close()
 
 
 async def test_threads_are_few_and_the_wait_for_one_counts() -> None:

@@ -50,16 +50,17 @@ def preferred(accepted: str) -> str:
     return "en"
 
 
-def client_address(request: HTTPServerRequest, proxy_address: str) -> str:
+def client_address(request: HTTPServerRequest, hub_address: str) -> str:
     """The address that a person's browser has, as our proxy saw it.
 
     The proxy appends the address it hears to X-Forwarded-For, so only the last one is the proxy's word; the others, and X-Real-IP, are what the browser says of
-    itself. A request that did not come from the proxy's address came from a lab, which may write any header.
+    itself. The proxy is on this machine, so it comes from the very address that it asks (from 127.0.0.1, if that is a loopback address). Whoever comes from
+    elsewhere is a lab, which may write any header.
     """
     context = getattr(request.connection, "context", None)
     address = getattr(context, "address", None)
     peer = str(address[0]) if isinstance(address, tuple) and address else str(request.remote_ip)
     forwarded = request.headers.get_list("X-Forwarded-For")
-    if peer == proxy_address and forwarded:
+    if peer in (hub_address, "127.0.0.1") and forwarded:
         return forwarded[-1].split(",")[-1].strip()
     return peer

@@ -16,12 +16,12 @@ from elabs.hub.login.ldap import LdapAuthenticator
 from elabs.hub.request import client_address
 
 
-def authenticator(login: Login, proxy_address: str) -> type[Authenticator]:
-    """The class of the method, behind the guard; `proxy_address` is where our proxy's requests come from."""
+def authenticator(login: Login, hub_address: str) -> type[Authenticator]:
+    """The class of the method, behind the guard; `hub_address` is where the hub listens."""
     own: dict[str, type[Authenticator]] = {"demo": DemoAuthenticator, "ldap": LdapAuthenticator}
     base = own.get(login.method) or registered(login.oauth["class"] if login.method == "oauth" else login.method)
     attempts = Attempts(login.attempts.limit, login.attempts.within)
-    return guarded(base, attempts, lambda handler: client_address(handler.request, proxy_address), form=login.method != "oauth")
+    return guarded(base, attempts, lambda handler: client_address(handler.request, hub_address), form=login.method != "oauth")
 
 
 def configure(c: Any, config: Config, state: State) -> None:
@@ -46,7 +46,7 @@ def configure(c: Any, config: Config, state: State) -> None:
         traits.lookup_dn_search_filter = ldap.search_filter
         traits.lookup_dn_search_user = ldap.search_user
         traits.lookup_dn_search_password = _secret(secrets / "ldap_password") if ldap.search_user else None
-        traits.seconds, traits.ca = ldap.timeout, str(ldap.ca or "")
+        traits.seconds, traits.ca = ldap.timeout, str(secrets / "ldap_ca") if ldap.ca else ""
         traits.group_base, traits.group_filter, traits.group_name = ldap.group_base or ldap.search_base or "", ldap.group_filter, ldap.group_name
         traits.allowed_group, traits.admin_group = ldap.allowed_group or "", ldap.admin_group or ""
         traits.name_attribute = directory.name_attribute(ldap)
