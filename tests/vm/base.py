@@ -3,7 +3,7 @@
 Nothing that elabs needs is put in beforehand: no Python, no runc, no btrfs tools. Beyond debootstrap's own list there are only what makes a machine one can log
 in to (kernel, sshd, sudo, logind) and what this machine lends (`settings`). The ext4 image is filled by mkfs itself, so no loop device is needed to make it.
 
-A base takes a minute or two, so it is kept in a folder of the machine (`ELABS_VM_CACHE`, default /var/cache/elabs-vm) under a key of everything it is made of.
+A base takes a minute or two, so it is kept in a folder of the machine (`ELABS_TEST_VM_CACHE`, default /var/cache/elabs-vm) under a key of all it is made of.
 Whoever runs it writes into an overlay, never into the base. It appears under its name complete or not at all.
 """
 
@@ -19,9 +19,9 @@ from pathlib import Path
 
 from . import settings
 
-CACHE = Path(os.environ.get("ELABS_VM_CACHE", "/var/cache/elabs-vm"))
+CACHE = Path(os.environ.get("ELABS_TEST_VM_CACHE", "/var/cache/elabs-vm"))
 RELEASES = {"12": "bookworm", "13": "trixie"}
-PACKAGES = ["linux-image-amd64", "initramfs-tools", "openssh-server", "sudo", "dbus", "libpam-systemd", "systemd-timesyncd", "ca-certificates"]
+PACKAGES = ["linux-image-amd64", "initramfs-tools", "zstd", "openssh-server", "sudo", "dbus", "libpam-systemd", "systemd-timesyncd", "ca-certificates"]
 ACCOUNT = "debian"
 SIZE = "48G"  # A sparse file: what a person's machine would have, not what is used here.
 NETWORK_CARD = "enp0s3"  # Where qemu.py plugs it in.

@@ -5,6 +5,7 @@ What a command prints goes to a log as it comes, so that a test that hangs in th
 
 import os
 import shlex
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from .base import Base
 from .qemu import Qemu
 
-BOOT_SECONDS = 300
+BOOT_SECONDS = {"kvm": 180, "tcg": 900}
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -37,11 +38,13 @@ class Guest:
 
     def __init__(self, base: Base, folder: Path, accelerator: str) -> None:
         self.folder = folder
-        self._base = base
+        self.accelerator = accelerator
         self._qemu = Qemu(base, folder, accelerator)
+        # Copies, since a newer base may take the place of this one while the guest runs.
+        key, known_hosts = (shutil.copy2(file, folder) for file in (base.key, base.known_hosts))
         self._ssh_options = [
-            *("-F", "none", "-p", str(self._qemu.port), "-i", str(base.key), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"),
-            *("-o", f"UserKnownHostsFile={base.known_hosts}", "-o", "HostKeyAlias=guest", "-o", "StrictHostKeyChecking=yes"),
+            *("-F", "none", "-p", str(self._qemu.port), "-i", str(key), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"),
+            *("-o", f"UserKnownHostsFile={known_hosts}", "-o", "HostKeyAlias=guest", "-o", "StrictHostKeyChecking=yes"),
             *("-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=8", "-o", "LogLevel=ERROR"),
         ]
         try:
@@ -50,10 +53,12 @@ class Guest:
             self.stop()
             raise
 
-    def wait_for_login(self, other_boot_than: str = "", seconds: float = BOOT_SECONDS) -> str:
-        """Waits until root may log in, after a reboot until the machine is another boot than before. Returns the boot's id; TimeoutError after `seconds`."""
+    def wait_for_login(self, other_boot_than: str = "") -> str:
+        """Waits until root may log in, after a reboot until the machine is another boot than before. Returns the boot's id; TimeoutError, `qemu.Unfit`."""
+        seconds = BOOT_SECONDS[self.accelerator]
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and self._qemu.alive:
+        while time.monotonic() < deadline:
+            self._qemu.check()
             boot = self.run("cat /proc/sys/kernel/random/boot_id", timeout=30)
             if boot.status == 0 and boot.output.strip() != other_boot_than:
                 return boot.output.strip()

@@ -1,16 +1,18 @@
 """One QEMU process: a machine of two processors whose only way in is a port of this machine's loopback address.
 
-QEMU itself picks the port, so no other program can take it in between, and QMP (QEMU's control socket, one JSON object a line) tells which. The process dies with
-whoever started it, so that an interrupted test run leaves nothing behind.
+QEMU itself picks the port, so no other program can take it in between, and QMP (QEMU's control socket, one JSON object a line) tells which. The process dies
+with whoever started it, so that an interrupted test run leaves nothing behind.
 """
 
 import json
 import re
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
+from . import settings
 from .base import Base
 
 MEMORY_MB = 8192
@@ -22,6 +24,10 @@ _ACCELERATORS = {
 }
 # Guards against what the other tenants of a real processor might see; an emulated one has no use for them.
 _KERNEL_ARGUMENTS = {"kvm": "", "tcg": " mitigations=off nopti"}
+
+
+class Unfit(RuntimeError):
+    """KVM opened, and then could not run the guest's kernel: a hypervisor below that emulates only what it was made for. The message says what QEMU saw."""
 
 
 class Qemu:
@@ -41,7 +47,8 @@ class Qemu:
             # The disk lives as long as the tests: what the guest flushes need not reach this machine's disk.
             *("-drive", f"file={overlay},format=qcow2,if=none,id=disk,cache=unsafe,discard=unmap", "-device", "virtio-blk-pci,drive=disk"),
             *("-netdev", "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:0-:22", "-device", "virtio-net-pci,netdev=net,addr=0x3"),
-            *("-device", "virtio-rng-pci", "-serial", f"file:{self.console}", "-qmp", f"unix:{control},server=on,wait=off"),
+            *("-device", "virtio-rng-pci", "-smbios", f"type=1,product={settings.GUEST_NAME}"),
+            *("-serial", f"file:{self.console}", "-qmp", f"unix:{control},server=on,wait=off"),
         ]
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
@@ -56,6 +63,13 @@ class Qemu:
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    def check(self) -> None:
+        """Raises Unfit where the processor gave up under the guest, RuntimeError where QEMU is gone."""
+        if not self.alive:
+            raise RuntimeError(f"QEMU ended: {self.said().strip()[:500]}")
+        if self._ask("query-status")["status"] == "internal-error":
+            raise Unfit(self.said().strip().splitlines()[0])
 
     def said(self) -> str:
         """What QEMU itself wrote: its own errors, not the guest's."""
@@ -75,10 +89,7 @@ class Qemu:
                 control.connect(str(path))
                 break
             except (FileNotFoundError, ConnectionRefusedError):
-                try:
-                    self._process.wait(0.1)
-                except subprocess.TimeoutExpired:
-                    pass
+                time.sleep(0.1)
         else:
             raise RuntimeError(f"QEMU did not start: {self.said().strip()}")
         self._lines = control.makefile("rw", encoding="utf-8")

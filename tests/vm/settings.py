@@ -13,6 +13,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+GUEST_NAME = "elabs-test-guest"
+"""The product name in the guest's firmware, so that the tests, run in the guest, start no guest of their own."""
+_PRODUCT = Path("/sys/class/dmi/id/product_name")
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "mmdebstrap": "mmdebstrap", "mkfs.ext4": "e2fsprogs", "ssh": "openssh-client"}
 # Programs that do not read Debian's bundle by themselves are told of it by the first; the second are ways out of a closed network.
@@ -39,22 +42,26 @@ class Archive:
 
 
 def why_not() -> str | None:
-    """Why a guest cannot run here, in one line for the skipped tests; None where it can."""
+    """Why a guest cannot run here, in one line for the skipped tests; None where it can, at least emulated."""
     if os.uname().machine != "x86_64":
         return f"the guest is an x86-64 Debian, and this machine is {os.uname().machine}"
+    if _PRODUCT.exists() and _PRODUCT.read_text().strip() == GUEST_NAME:
+        return "this is the guest already"
     if os.geteuid() != 0:
         return "making the guest's file system needs root"
     missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
     if missing:
         return f"QEMU cannot run: install {' '.join(missing)}"
-    refused = kvm_refused()
-    if refused and os.environ.get("ELABS_VM_TCG") != "1":
-        return f"QEMU would have to emulate the processor ({refused}), many times slower; ELABS_VM_TCG=1 runs it all the same"
     return None
 
 
+def emulate() -> bool:
+    """Whether a guest may be emulated where KVM does not run it: twenty to fifty times slower, hours for the whole story."""
+    return os.environ.get("ELABS_TEST_VM_TCG") == "1"
+
+
 def kvm_refused() -> str | None:
-    """Why KVM does not open here, or None. The device file alone proves nothing, so a virtual machine is made and dropped."""
+    """Why KVM does not open here, or None. That it opens does not yet mean that it runs Debian's kernel: see `qemu.Unfit`."""
     try:
         device = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
