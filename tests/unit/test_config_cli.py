@@ -15,7 +15,9 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 
 def elabs(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "elabs.cli", *arguments], cwd=folder, env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "elabs.cli", *arguments], cwd=folder, env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture
@@ -34,7 +36,12 @@ def test_check(folder: Path) -> None:
         "wrong.yaml:1: sit: unknown key; did you mean site?",
         "wrong.yaml:5: labs.idle.after: 90 is not a duration; write a number and a unit: 90s, 10m, 1h, 7d",
     ]
-    for arguments in (("--config", "wrong.yaml", "config", "check"), ("config", "check", "--config=wrong.yaml"), ("config", "show", "wrong.yaml"), ("config", "check", "nowhere.yaml")):
+    for arguments in (
+        ("--config", "wrong.yaml", "config", "check"),
+        ("config", "check", "--config=wrong.yaml"),
+        ("config", "show", "wrong.yaml"),
+        ("config", "check", "nowhere.yaml"),
+    ):
         asked = elabs(folder, *arguments)
         assert (asked.returncode, asked.stdout) == (2, "")
         assert "Traceback" not in asked.stderr

@@ -70,8 +70,12 @@ _VALUES = st.recursive(
 )
 
 
-@given(name=st.text(min_size=1, max_size=80), admins=st.lists(st.text(min_size=1), max_size=4), traits=st.dictionaries(st.from_regex(r"[a-z_]{1,20}", fullmatch=True), _VALUES, max_size=4))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    name=st.text(min_size=1, max_size=80),
+    admins=st.lists(st.text(min_size=1), max_size=4),
+    traits=st.dictionaries(st.from_regex(r"[a-z_]{1,20}", fullmatch=True), _VALUES, max_size=4),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 def test_any_text_is_shown_so_that_it_reads_back(tmp_path: Path, name: str, admins: list[str], traits: dict[str, Any]) -> None:
     traits = {key: value for key, value in traits.items() if not key.endswith(("secret", "password"))} | {"class": "github"}
     traits.pop("client_secret_file", None)

@@ -173,7 +173,11 @@ def test_what_is_no_text(folder: Path, raw: bytes, line: str) -> None:
 
 
 def test_what_is_no_file(folder: Path) -> None:
-    for path, line in ((folder / "nowhere.yaml", "nowhere.yaml: there is no such file"), (folder, ".: is not a file"), (Path("/dev/null/x"), "/dev/null/x: there is no such file")):
+    for path, line in (
+        (folder / "nowhere.yaml", "nowhere.yaml: there is no such file"),
+        (folder, ".: is not a file"),
+        (Path("/dev/null/x"), "/dev/null/x: there is no such file"),
+    ):
         with pytest.raises(ConfigError) as refused:
             load(path)
         assert str(refused.value) == line
@@ -260,7 +264,13 @@ def test_the_example_runs_as_it_is_and_says_the_defaults() -> None:
 
 _KEYS = sorted({str(part) for where, _ in all_settings() for part in where})
 _YAML = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["1h", "4G", "x", "", "10.0.0.0/8", "{username}"])),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.sampled_from(["1h", "4G", "x", "", "10.0.0.0/8", "{username}"]),
+    ),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(_KEYS), inner, max_size=4)),
     max_leaves=12,
 )

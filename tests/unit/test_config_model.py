@@ -49,7 +49,13 @@ def test_a_profile_takes_what_it_does_not_say_from_the_file() -> None:
 def test_the_method_of_login_follows_what_is_given() -> None:
     ldap = {"server": "x", "search_base": "y"}
     oauth = {"class": "github", "client_id": "x"}
-    for given, method in (({}, "demo"), ({"ldap": ldap}, "ldap"), ({"oauth": oauth}, "oauth"), ({"ldap": ldap, "method": "demo"}, "demo"), ({"method": "pam"}, "pam")):
+    for given, method in (
+        ({}, "demo"),
+        ({"ldap": ldap}, "ldap"),
+        ({"oauth": oauth}, "oauth"),
+        ({"ldap": ldap, "method": "demo"}, "demo"),
+        ({"method": "pam"}, "pam"),
+    ):
         assert Config.model_validate({"login": given}).login.method == method
     with pytest.raises(ValidationError, match="say which is in force"):
         Config.model_validate({"login": {"ldap": ldap, "oauth": oauth}})
@@ -63,6 +69,21 @@ def test_the_known_oauth_classes_are_those_of_oauthenticator() -> None:
 def test_addresses_to_listen_on() -> None:
     assert listen_address("127.0.0.1:8000") == ("127.0.0.1", 8000)
     assert listen_address("[::]:443") == ("::", 443)
-    for wrong in ("", "8000", ":8000", "localhost:8000", "0.0.0.0", "0.0.0.0:0", "0.0.0.0:70000", ":::443", "[1.2.3.4]:5", "[::1]", "1.2.3.4:٣", "1.2.3.4: 5", 8000, None):
+    for wrong in (
+        "",
+        "8000",
+        ":8000",
+        "localhost:8000",
+        "0.0.0.0",
+        "0.0.0.0:0",
+        "0.0.0.0:70000",
+        ":::443",
+        "[1.2.3.4]:5",
+        "[::1]",
+        "1.2.3.4:٣",
+        "1.2.3.4: 5",
+        8000,
+        None,
+    ):
         with pytest.raises(ValidationError):
             Config.model_validate({"site": {"listen": wrong}})

@@ -68,7 +68,9 @@ def _values(node: tree.Node) -> list[Any]:
 def samples(node: tree.Node, bad: bool) -> st.SearchStrategy[Any]:
     """Values for a setting, or a section of them; with `bad`, here and there one of the wrong kind."""
     if node.is_map:
-        found = st.dictionaries(st.sampled_from(["small", "a", "gis-2", *(["A B", ""] if bad else [])]), samples(node.children[tree.ANY_NAME], bad), min_size=1, max_size=2)
+        found = st.dictionaries(
+            st.sampled_from(["small", "a", "gis-2", *(["A B", ""] if bad else [])]), samples(node.children[tree.ANY_NAME], bad), min_size=1, max_size=2
+        )
     elif node.is_section:
         required = {name: samples(child, bad) for name, child in node.children.items() if child.required}
         optional = {name: samples(child, bad) for name, child in node.children.items() if not child.required}
@@ -80,7 +82,7 @@ def samples(node: tree.Node, bad: bool) -> st.SearchStrategy[Any]:
 
 
 @given(samples(tree.root(), bad=False))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 def test_the_schema_accepts_what_the_model_accepts(data: dict[str, Any]) -> None:
     assert schema_accepts(data)
     assume(model_accepts(data))

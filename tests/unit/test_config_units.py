@@ -9,13 +9,27 @@ from elabs.config.units import format_bytes, format_duration, parse_bytes, parse
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90s", 90), ("10m", 600), ("10 min", 600), ("1h", 3600), ("1h 30m", 5400), ("1h30m", 5400), ("1.5h", 5400), ("7d", 604800), ("2w", 1209600), (0, 0), ("0s", 0)],
+    [
+        ("90s", 90),
+        ("10m", 600),
+        ("10 min", 600),
+        ("1h", 3600),
+        ("1h 30m", 5400),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+        ("7d", 604800),
+        ("2w", 1209600),
+        (0, 0),
+        ("0s", 0),
+    ],
 )
 def test_durations(text: object, seconds: int) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", [5, 3600, -1, "5", "", "1H", "1 hour", "h", "1h,30m", "-1h", "1e3s", "٣s", True, False, None, 1.5, [], "1h\n;", "1.5s", "9999999w"])
+@pytest.mark.parametrize(
+    "text", [5, 3600, -1, "5", "", "1H", "1 hour", "h", "1h,30m", "-1h", "1e3s", "٣s", True, False, None, 1.5, [], "1h\n;", "1.5s", "9999999w"]
+)
 def test_what_is_no_duration_is_refused_in_one_line(text: object) -> None:
     with pytest.raises(ValueError, match=r"is not a duration|whole number of seconds|ten years") as refused:
         parse_duration(text)
@@ -24,7 +38,19 @@ def test_what_is_no_duration_is_refused_in_one_line(text: object) -> None:
 
 @pytest.mark.parametrize(
     ("text", "count"),
-    [("4G", 2**32), ("4g", 2**32), ("4GB", 2**32), ("4GiB", 2**32), ("512M", 2**29), ("1.5 TiB", 3 * 2**39), ("100", 100), (100, 100), ("0", 0), ("2k", 2048), ("5B", 5)],
+    [
+        ("4G", 2**32),
+        ("4g", 2**32),
+        ("4GB", 2**32),
+        ("4GiB", 2**32),
+        ("512M", 2**29),
+        ("1.5 TiB", 3 * 2**39),
+        ("100", 100),
+        (100, 100),
+        ("0", 0),
+        ("2k", 2048),
+        ("5B", 5),
+    ],
 )
 def test_sizes(text: object, count: int) -> None:
     assert parse_bytes(text) == count

@@ -6,6 +6,7 @@ and unfolds aliases without end. Plain values only: no tags, no dates; anchors a
 
 import difflib
 import math
+import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -219,7 +220,7 @@ def _syntax(error: YAMLError, text: str) -> Problem:
     line = mark.line + 1 if mark else None
     if "'\\t'" in problem and line is not None:
         lines = text.splitlines()
-        line = next((number for number in range(line, len(lines) + 1) if "\t" in lines[number - 1][: len(lines[number - 1]) - len(lines[number - 1].lstrip())]), line)
+        line = next((number for number in range(line, len(lines) + 1) if re.match(r" *\t", lines[number - 1])), line)
         return Problem(line, (), "a tab; YAML is indented with spaces")
     words = next((words for start, words in _WORDS if start in problem), f"not YAML: {problem}")
     return Problem(line, (), words)

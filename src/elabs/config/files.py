@@ -35,7 +35,8 @@ def resolve(value: Any, folder: Path | None, what: str, secret: bool = False) ->
         name = "" if secret else f": {value}"
         if exists:
             raise ValueError(f"not a {what}{name}")
-        raise ValueError(f"there is no such {what}{where}{name}" + ("; write the path of a file that holds the secret, never the secret itself" if secret else ""))
+        advice = "; write the path of a file that holds the secret, never the secret itself" if secret else ""
+        raise ValueError(f"there is no such {what}{where}{name}{advice}")
     return path
 
 
@@ -53,7 +54,10 @@ Folder = Annotated[Path, _validator("folder"), *_JSON]
 
 
 def wrong_certificate(certificate: Path, key: Path) -> tuple[str, str] | None:
-    """What is wrong with a certificate and its key, as the setting's name (`certificate` or `key`) and one line; None where they fit, or cannot be read by this user."""
+    """What is wrong with a certificate and its key: the setting's name (`certificate` or `key`) and one line.
+
+    None where they fit, or cannot be read by this user.
+    """
     try:
         chain, secret = certificate.read_text(errors="replace"), key.read_text(errors="replace")
     except OSError:

@@ -31,7 +31,7 @@ One file says what the institute offers. Every setting has a default, so an empt
 
 | Kind | Written | Means |
 |---|---|---|
-| duration | `90s` `10m` `1h` `1h 30m` `7d` | a number and a unit: s, m or min, h, d, w. A bare number is refused, since its unit would be a guess; `0` is allowed where it has a meaning |
+| duration | `90s` `10m` `1h` `1h 30m` `7d` | a number and a unit: s, m or min, h, d, w. A bare number is refused: its unit would be a guess |
 | size in bytes | `512M` `4G` `1.5T` `4GiB` | K, M, G, T are powers of 1024, everywhere. A bare number is bytes |
 | path | `tls/key.pem` `/etc/ssl/key.pem` | relative to the folder of `elabs.yaml` |
 | name | `large` `gis-2` | a-z, 0-9 and `-` inside, at most 32 characters |
@@ -50,7 +50,8 @@ One file says what the institute offers. Every setting has a default, so an empt
 _AFTER = """
 ## Escape hatch
 
-`hub.snippets` names a folder of Python files. They run in the order of their names when the hub has configured itself, with JupyterHub's configuration object as `c`, and have the last word:
+`hub.snippets` names a folder of Python files. They run in the order of their names when the hub has configured itself, with JupyterHub's configuration
+object as `c`, and have the last word:
 
 ```python
 # /etc/elabs/hub.d/10-limits.py

@@ -212,7 +212,8 @@ class Login(Section):
     ldap: Ldap | None = None
     """The institute's directory."""
     oauth: dict[Text, Any] = {}
-    """Login at another site: `class` names an OAuthenticator class (`generic-oauth`, `github`, …), `client_secret_file` the file with the client's secret; the other keys are the class's traits."""
+    """Login at another site: `class` names an OAuthenticator class (`generic-oauth`, `github`, …), `client_secret_file` the file with the client's secret;
+    the other keys are the class's traits."""
     method: Method = Field(default_factory=_method, json_schema_extra={"x-default": "`ldap` or `oauth` where that is given, else `demo`"})
     """demo: three accounts with random passwords, shown by `elabs demo`; ldap: `login.ldap`; pam: the machine's own accounts; oauth: `login.oauth`."""
     admins: list[Text] = []
@@ -434,4 +435,3 @@ def listen_address(listen: str) -> tuple[str, int]:
     """`127.0.0.1:8000` -> (`127.0.0.1`, 8000); brackets of an IPv6 address are dropped. Where there is no port, 0."""
     host, _, port = listen.rpartition(":")
     return host.removeprefix("[").removesuffix("]"), int(port) if port.isascii() and port.isdigit() else 0
-

@@ -40,6 +40,8 @@ def schema() -> dict[str, Any]:
     made = Config.model_json_schema(mode="validation", schema_generator=_Generator)
     for part in (made, *made["$defs"].values()):
         for name, setting in part["properties"].items():
+            if "description" in setting:
+                setting["description"] = " ".join(setting["description"].split())
             target = made["$defs"].get(setting.get("$ref", "").removeprefix("#/$defs/"))
             if target and not target.get("required"):
                 described = {"description": setting.pop("description")} if "description" in setting else {}

@@ -97,8 +97,9 @@ class Node:
         if "default" not in self.about:
             return "none"
         value = self.about["default"]
-        text = f"[{', '.join(value)}]" if isinstance(value, list) else "{}" if value == {} else '""' if value == "" else f"{value:g}" if isinstance(value, float) else str(value)
-        return f"`{text}`"
+        if isinstance(value, list):
+            return f"`[{', '.join(value)}]`"
+        return f"`{value:g}`" if isinstance(value, float) else '`""`' if value == "" else f"`{value}`"
 
 
 def root() -> Node:

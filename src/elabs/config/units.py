@@ -1,7 +1,7 @@
 """Values as people write them: durations `1h`, `90 s`; byte sizes `4G`, `512MiB`; and how a wrong value is quoted back to them.
 
-`G` means 2**30 everywhere in elabs, on one machine and on Kubernetes, whatever the tools below say. Everything behind the model is plain: whole bytes, whole seconds.
-In JSON they are written as people write them again, so that what the model writes it also reads.
+`G` means 2**30 everywhere in elabs, on one machine and on Kubernetes, whatever the tools below say. Everything behind the model is plain: whole bytes,
+whole seconds. In JSON they are written as people write them again, so that what the model writes it also reads.
 """
 
 import re

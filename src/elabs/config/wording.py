@@ -7,7 +7,7 @@ from pydantic_core import ErrorDetails
 
 from elabs.config import tree
 from elabs.config.document import Where, dotted, near
-from elabs.config.units import shown, write_bytes
+from elabs.config.units import format_duration, shown, write_bytes
 
 _QUIET = "default_factory_not_called"
 
@@ -48,9 +48,10 @@ def _text(error: ErrorDetails, where: Where, context: dict[str, Any]) -> str:
         return f"{shown(value)} is not {_TYPES[kind]}"
     if kind in _LIMITS:
         words, name = _LIMITS[kind]
-        limit = context[name]
-        size = node is not None and node.kind == "size in bytes"
-        return words.format(write_bytes(value) if size else shown(value), write_bytes(limit) if size else f"{limit}s" if node and node.kind == "duration" else limit)
+        limit, what = context[name], node.kind if node else ""
+        if what == "size in bytes":
+            return words.format(write_bytes(value), write_bytes(limit))
+        return words.format(shown(value), format_duration(limit) if what == "duration" else limit)
     return f"{shown(value)}: {_lower(error['msg'])}"
 
 
