@@ -72,7 +72,11 @@ class Live:
 
     def passwords(self) -> dict[str, str]:
         """Names and passwords of the demo directory, from the file that only root reads."""
-        return dict(re.findall(r"^(\w+)\s+(\S+)", "\n".join(line for line in self.state.demo_accounts.read_text().splitlines() if not line.startswith("#")), re.MULTILINE))
+        return dict(
+            re.findall(
+                r"^(\w+)\s+(\S+)", "\n".join(line for line in self.state.demo_accounts.read_text().splitlines() if not line.startswith("#")), re.MULTILINE
+            )
+        )
 
     def visit(self, name: str) -> Visit:
         """A new browser of one of the demo people, logged in."""

@@ -97,13 +97,25 @@ def test_an_unknown_key(fresh: Path, tmp_path: Path) -> None:
 
 def test_a_directory_that_does_not_answer(fresh: Path, tmp_path: Path) -> None:
     config = tmp_path / "elabs.yaml"
-    config.write_text(f"site: {{listen: '127.0.0.1:{free_port()}'}}\nimage: small\nlogin: {{method: ldap, ldap: {{server: 127.0.0.1, port: {free_port()}, security: none, search_base: 'dc=x'}}}}\n")
+    config.write_text(
+        f"site: {{listen: '127.0.0.1:{free_port()}'}}\nimage: small\nlogin: {{method: ldap, ldap: {{server: 127.0.0.1, port: {free_port()}, security: none, search_base: 'dc=x'}}}}\n"
+    )
     fails([str(COMMAND), "--state", str(fresh), "--config", str(config), "up", "--yes", "--detach"], "127.0.0.1")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be somebody else")
 def test_not_root(live: Live) -> None:
-    done = subprocess.run([str(COMMAND), "up", "--yes", "--detach"], capture_output=True, text=True, stdin=subprocess.DEVNULL, user=65534, group=65534, extra_groups=[], env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}, check=False)
+    done = subprocess.run(
+        [str(COMMAND), "up", "--yes", "--detach"],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        check=False,
+    )
     assert done.returncode == 2
     assert "root" in done.stderr and len(done.stderr.strip().splitlines()) == 1
 

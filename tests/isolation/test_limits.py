@@ -47,7 +47,7 @@ def others_go_on(live: Live, victim: Person) -> Iterator[None]:
 
 def test_memory(live: Live, attack: Attack, hostile: Person, victim: Person) -> None:
     limit = live.labs()["colibri"]["memory_limit_bytes"]
-    with others_go_on(live, victim), pytest.raises(Exception, match="died|closed|did not end"):
+    with others_go_on(live, victim), pytest.raises(Exception, match=r"died|closed|did not end"):
         attack(f"kept = []\nfor _ in range({limit * 2} // 2**24): kept.append(b'x' * 2**24)\nprint('got it')", 30)
     assert live.ask(verb="stats", lab="colibri")["ok"]["oom_kills"] >= 1
     assert "lince" in live.labs()

@@ -30,7 +30,7 @@ def test_the_hubs_api_is_all_of_the_host(live: Live, attack: Attack) -> None:
     others = [address for address in host if ":" not in address and not address.startswith("198.18.")]
     assert attack(CONNECT + f"print(connect('{gateway}', 8081))") == "open"
     targets = [(api, 8001), (api, 8081), (gateway, port), (gateway, 8001), (gateway, 22), *((address, port) for address in others)]
-    assert {target: attack(CONNECT + f"print(connect('{target[0]}', {target[1]}))") for target in targets} == {target: "closed" for target in targets}
+    assert {target: attack(CONNECT + f"print(connect('{target[0]}', {target[1]}))") for target in targets} == dict.fromkeys(targets, "closed")
 
 
 @pytest.fixture

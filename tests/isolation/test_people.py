@@ -37,7 +37,9 @@ def test_ids_of_two_people_differ_on_the_host(live: Live, attack: Attack, victim
 
 
 def test_others_processes_are_not_there(live: Live, attack: Attack, victim: Person) -> None:
-    seen = attack("import os; print([open(f'/proc/{p}/cmdline').read().split(chr(0))[0] for p in os.listdir('/proc') if p.isdigit() and open(f'/proc/{p}/cmdline').read()])")
+    seen = attack(
+        "import os; print([open(f'/proc/{p}/cmdline').read().split(chr(0))[0] for p in os.listdir('/proc') if p.isdigit() and open(f'/proc/{p}/cmdline').read()])"
+    )
     assert "supervisor" not in seen and "node" not in seen
     count = int(attack("import os; print(sum(p.isdigit() for p in os.listdir('/proc')))"))
     assert count < 30

@@ -35,13 +35,20 @@ def test_every_privileged_call_is_refused(attack: Attack) -> None:
 
 
 def test_an_ordinary_call_is_not(attack: Attack) -> None:
-    assert attack("import os, threading; r, w = os.pipe(); threading.Thread(target=lambda: os.write(w, b'x')).start(); print(os.read(r, 1)); import subprocess; print(subprocess.run(['id', '-u'], capture_output=True, text=True).stdout)") == "b'x'\n1000"
+    assert (
+        attack(
+            "import os, threading; r, w = os.pipe(); threading.Thread(target=lambda: os.write(w, b'x')).start(); print(os.read(r, 1)); import subprocess; print(subprocess.run(['id', '-u'], capture_output=True, text=True).stdout)"
+        )
+        == "b'x'\n1000"
+    )
 
 
 def test_no_capability_no_new_privileges_a_filter(attack: Attack) -> None:
     status = attack("print(open('/proc/self/status').read())")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    assert {name: int(fields[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), 0)
+    assert {name: int(fields[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == dict.fromkeys(
+        ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), 0
+    )
     assert fields["NoNewPrivs"] == "1"
     assert fields["Seccomp"] == "2"
     assert fields["Uid"].split() == ["1000"] * 4
@@ -49,7 +56,9 @@ def test_no_capability_no_new_privileges_a_filter(attack: Attack) -> None:
 
 
 def test_setuid_programs_gain_nothing(attack: Attack) -> None:
-    found = attack("import subprocess; print(subprocess.run(['sh', '-c', 'cp /bin/sh /tmp/s; chmod 4755 /tmp/s; /tmp/s -c id; su -c id root </dev/null; mount -t tmpfs x /tmp'], capture_output=True, text=True).stdout)")
+    found = attack(
+        "import subprocess; print(subprocess.run(['sh', '-c', 'cp /bin/sh /tmp/s; chmod 4755 /tmp/s; /tmp/s -c id; su -c id root </dev/null; mount -t tmpfs x /tmp'], capture_output=True, text=True).stdout)"
+    )
     assert "uid=0" not in found
 
 

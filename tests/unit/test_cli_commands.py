@@ -135,6 +135,16 @@ def test_a_folder_that_others_cannot_enter(tmp_path: Path) -> None:
     assert check.status == "missing" and "--state" in check.mend
 
 
+def test_a_folder_that_not_every_program_can_take() -> None:
+    for path in ("/srv/a b", "/srv/100%", "/srv/a,b", "/srv/'"):
+        assert found("state", State(Path(path)), Config()).status == "missing", path
+
+
+def test_a_folder_whose_sockets_would_have_too_long_names() -> None:
+    assert found("state", State(Path("/" + 78 * "x")), Config()).status == "ok"
+    assert found("state", State(Path("/" + 79 * "x")), Config()).status == "missing"
+
+
 def test_a_directory_that_does_not_answer(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]

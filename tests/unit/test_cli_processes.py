@@ -145,7 +145,7 @@ def test_supervisord() -> None:
 
 
 def test_a_unit() -> None:
-    program = Program("hub", "hub", ("/usr/bin/setpriv", "a b", "100%", "$x"), {"HOME": "/srv/my hub"}, Path("/srv/e/hub"))
+    program = Program("hub", "hub", ("/usr/bin/setpriv", "a b", "100%", "$x"), {"HOME": "/srv/my hub"}, Path("/srv/e/hub"), (Path("/srv/e"),))
     assert units.files(STATE, INSTANCE, [program]) == {
         "elabs-3-hub.service": (
             "[Unit]\n"
@@ -165,7 +165,6 @@ def test_a_unit() -> None:
             "UMask=0022\n"
             "NoNewPrivileges=yes\n"
             "ProtectSystem=strict\n"
-            "PrivateTmp=yes\n"
             "PrivateDevices=yes\n"
             "ProtectKernelTunables=yes\n"
             "ProtectKernelModules=yes\n"
@@ -179,6 +178,7 @@ def test_a_unit() -> None:
             "LockPersonality=yes\n"
             "SystemCallArchitectures=native\n"
             "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n"
+            "PrivateTmp=yes\n"
             "ProtectHome=yes\n"
             "ReadWritePaths=/srv/e/hub\n"
             "\n"
@@ -194,6 +194,22 @@ def test_the_runtimes_unit_keeps_the_hosts_mounts() -> None:
     text = units.files(STATE, INSTANCE, [program])["elabs-3-runtime.service"]
     for setting in ("Protect", "Private", "ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths"):
         assert setting not in text
+
+
+@pytest.mark.parametrize(
+    ("root", "snippets", "hidden"),
+    [
+        ("/srv/e", None, ["PrivateTmp=yes", "ProtectHome=yes"]),
+        ("/home/me/e", None, ["PrivateTmp=yes"]),
+        ("/var/tmp/e", None, ["ProtectHome=yes"]),
+        ("/srv/e", "/root/snippets", ["PrivateTmp=yes"]),
+    ],
+)
+def test_a_unit_hides_nothing_that_its_program_needs(root: str, snippets: str | None, hidden: list[str]) -> None:
+    config = Config.model_validate({"hub": {"snippets": snippets}} if snippets else {})
+    hub = programs(State(Path(root)), config, INSTANCE, PYTHON, CODE, with_parent=False)[2]
+    text = units.files(State(Path(root)), INSTANCE, [hub])["elabs-3-hub.service"]
+    assert [line for line in text.splitlines() if line.startswith(("PrivateTmp", "ProtectHome"))] == hidden
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")

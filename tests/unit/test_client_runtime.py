@@ -35,7 +35,11 @@ async def daemon(path: Path, *lines: str, then: Callable[[asyncio.StreamReader],
 
 
 async def test_a_start_tells_its_progress_and_then_where_the_lab_is(tmp_path: Path) -> None:
-    lines = ['{"progress": {"percent": 5, "stage": "home"}}\n', '{"progress": {"percent": 60, "stage": "server"}}\n', '{"ok": {"lab": "lince", "address": "a", "port": 1}}\n']
+    lines = [
+        '{"progress": {"percent": 5, "stage": "home"}}\n',
+        '{"progress": {"percent": 60, "stage": "server"}}\n',
+        '{"ok": {"lab": "lince", "address": "a", "port": 1}}\n',
+    ]
     seen: list[tuple[int, str]] = []
     async with daemon(tmp_path / "s", *lines) as heard:
         found = await RuntimeClient(tmp_path / "s").start("lince", "default", {"A": "b"}, lambda percent, stage: seen.append((percent, stage)))

@@ -14,6 +14,7 @@ from elabs.config.model import Config
 from tests.unit.test_quality import ROOT, texts
 
 COMMANDS = list(reference.commands())
+PAGES = {file: text for file, text in texts() if file.suffix == ".md"}
 
 
 @pytest.mark.parametrize("name", sorted(generate.files()))
@@ -64,13 +65,19 @@ def test_every_line_of_the_example_can_be_used() -> None:
     assert set(data) | {"version"} == set(Config.model_fields)
 
 
+EXAMPLES = [(page, block) for page, text in PAGES.items() for block in re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)]
+
+
+@pytest.mark.parametrize(("page", "block"), EXAMPLES, ids=[f"{page}-{number}" for number, (page, _) in enumerate(EXAMPLES)])
+def test_every_example_of_settings_is_right(page: Path, block: str) -> None:
+    del page  # names the case
+    Config.model_validate(YAML(typ="safe", pure=True).load(block))
+
+
 def _anchors(text: str) -> set[str]:
     """The names that headings have as link targets."""
     headings = re.findall(r"^#+ +(.+?) *$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-PAGES = {file: text for file, text in texts() if file.suffix == ".md"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=map(str, PAGES))

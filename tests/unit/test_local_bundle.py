@@ -48,12 +48,17 @@ def test_the_image_is_read_only_and_the_home_is_not() -> None:
     assert binds == {
         "/home/colibri": ("/s/homes/colibri", ["bind", "nosuid", "nodev", "rw"]),
         "/opt/elabs": ("/s/lab/abc", ["bind", "nosuid", "nodev", "ro"]),
-        **{f"/etc/{name}": (f"/s/run/labs/colibri/etc/{name}", ["bind", "nosuid", "nodev", "ro"]) for name in ("passwd", "group", "hosts", "hostname", "resolv.conf")},
+        **{
+            f"/etc/{name}": (f"/s/run/labs/colibri/etc/{name}", ["bind", "nosuid", "nodev", "ro"])
+            for name in ("passwd", "group", "hosts", "hostname", "resolv.conf")
+        },
     }
 
 
 def test_all_that_is_memory_is_bounded() -> None:
-    sizes = {mount["destination"]: [option for option in mount["options"] if option.startswith("size=")] for mount in config()["mounts"] if mount["type"] == "tmpfs"}
+    sizes = {
+        mount["destination"]: [option for option in mount["options"] if option.startswith("size=")] for mount in config()["mounts"] if mount["type"] == "tmpfs"
+    }
     assert sizes == {
         "/dev": ["size=65536"],
         "/dev/shm": ["size=268435456"],

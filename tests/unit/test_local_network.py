@@ -17,7 +17,12 @@ def test_names_and_addresses_of_an_instance() -> None:
 def test_allowed_networks_come_before_the_forbidden_ones() -> None:
     rules = network.ruleset(INSTANCE, ["10.1.0.0/16", "192.168.7.0/24"])
     out = rules[rules.index("chain out_of_lab") :]
-    assert out.index("ip daddr 198.18.48.0/20 reject") < out.index("ip daddr 10.1.0.0/16 accept") < out.index("ip daddr 192.168.7.0/24 accept") < out.index("10.0.0.0/8")
+    assert (
+        out.index("ip daddr 198.18.48.0/20 reject")
+        < out.index("ip daddr 10.1.0.0/16 accept")
+        < out.index("ip daddr 192.168.7.0/24 accept")
+        < out.index("10.0.0.0/8")
+    )
 
 
 def test_only_hub_and_proxy_reach_a_lab() -> None:

@@ -100,6 +100,7 @@ def test_missing_packages_are_those_that_dpkg_does_not_know(monkeypatch: pytest.
 
 
 def test_what_runs_inside_labs_is_tested_in_the_images_versions() -> None:
+    """Only what our code there touches: the image's Python is newer than some hosts', and so are some packages below."""
     images, ours = pins("lab-small.txt"), pins("elabs.txt") | pins("test.txt")
-    assert {"jupyterlab", "jupyter-server", "jupyter-server-proxy", "jupyterhub", "ipykernel"} <= images.keys() & ours.keys()
-    assert {name: ours[name] for name in images.keys() & ours.keys()} == {name: images[name] for name in images.keys() & ours.keys()}
+    for name in ("jupyterlab", "jupyterlab-server", "jupyter-server", "jupyter-server-proxy", "simpervisor", "jupyterhub", "tornado", "traitlets", "ipykernel"):
+        assert ours[name] == images[name], name

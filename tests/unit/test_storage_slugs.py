@@ -8,7 +8,27 @@ from hypothesis import strategies as st
 from elabs.storage.slugs import MAX_LENGTH, SYSTEM_ACCOUNTS, is_slug, slug
 
 VALID = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
-STRANGE = ["", "../../etc", "root", "a" * 300, "Ana", "ana ", "Ñandú", "🦜", "a/b", "a---b", "-a", "a-", "1a", "con.punto", "x@y.es", "\x00", "a\nb", "." * 3, "\ud800"]
+STRANGE = [
+    "",
+    "../../etc",
+    "root",
+    "a" * 300,
+    "Ana",
+    "ana ",
+    "Ñandú",
+    "🦜",
+    "a/b",
+    "a---b",
+    "-a",
+    "a-",
+    "1a",
+    "con.punto",
+    "x@y.es",
+    "\x00",
+    "a\nb",
+    "." * 3,
+    "\ud800",
+]
 
 
 @given(st.text())

@@ -4,6 +4,7 @@ import json
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -42,13 +43,14 @@ def spawn(options: Options, cold: bool, people: int, image: str, as_json: bool) 
                     times.setdefault(name, {"ready_s": [], "cell_s": []})
                     times[name]["ready_s"].append(ready)
                     times[name]["cell_s"].append(cell)
-        result = {"machine": {**machine(), "versions": {name: arm.versions() for name, arm in arms.items()}}, **_summary(times)}
+        result: dict[str, Any] = {"machine": {**machine(), "versions": {name: arm.versions() for name, arm in arms.items()}}, **_summary(times)}
     if as_json:
         click.echo(json.dumps(result, indent=1))
     else:
         for name, arm_result in result["arms"].items():
             click.echo(
-                f"{name:8} ready p50 {arm_result['ready_s']['p50']:.2f} s, p95 {arm_result['ready_s']['p95']:.2f} s; first cell p50 {arm_result['cell_s']['p50']:.2f} s, p95 {arm_result['cell_s']['p95']:.2f} s"
+                f"{name:8} ready p50 {arm_result['ready_s']['p50']:.2f} s, p95 {arm_result['ready_s']['p95']:.2f} s; "
+                f"first cell p50 {arm_result['cell_s']['p50']:.2f} s, p95 {arm_result['cell_s']['p95']:.2f} s"
             )
         click.echo(f"elabs is {result['times_faster']['ready']:.1f} times faster to ready, {result['times_faster']['cell']:.1f} times to the first cell")
 

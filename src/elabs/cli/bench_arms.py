@@ -109,7 +109,8 @@ class ElabsArm(Arm):
                 (folder / shared).symlink_to(other.root / shared)
         self.config = folder / "bench.yaml"
         self.config.write_text(
-            f"site: {{listen: '{self.base.removeprefix('http://')}'}}\nimage: {image}\napps: []\nstorage: {{pool: 2G, home: {{size: 128M}}}}\nhub: {{snippets: {snippets}}}\n"
+            f"site: {{listen: '{self.base.removeprefix('http://')}'}}\nimage: {image}\napps: []\n"
+            f"storage: {{pool: 2G, home: {{size: 128M}}}}\nhub: {{snippets: {snippets}}}\n"
         )
 
     def _elabs(self, *arguments: str) -> None:
@@ -124,9 +125,11 @@ class ElabsArm(Arm):
         return self
 
     def stop(self) -> None:
+        """End the instance and its labs."""
         self._elabs("down")
 
     def versions(self) -> dict[str, str]:
+        """What its image holds."""
         image = next(self.state.images.glob("*-*/image.json"))
         found: dict[str, str] = json.loads(image.read_text()).get("versions", {})
         return found
@@ -173,6 +176,7 @@ class SimpleArm(Arm):
         return self
 
     def stop(self) -> None:
+        """End JupyterHub and what it started."""
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -182,6 +186,7 @@ class SimpleArm(Arm):
                 self._process.wait()
 
     def versions(self) -> dict[str, str]:
+        """What its environment holds."""
         code = "import importlib.metadata as m, sys; print(sys.version.split()[0], *(m.version(n) for n in ('jupyterhub', 'jupyterlab', 'jupyter_server')))"
         shown = subprocess.run([str(self._bin / "python"), "-c", code], capture_output=True, text=True, check=True).stdout.split()
         return dict(zip(("python", "jupyterhub", "jupyterlab", "jupyter_server"), shown, strict=True)) | {"elabs_python": sys.version.split()[0]}

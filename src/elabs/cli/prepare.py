@@ -4,17 +4,16 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from elabs.cli import instance
 from elabs.cli.errors import Problem
-from elabs.cli.instance import of as instance_of
 from elabs.cli.options import Options
 from elabs.cli.output import progress, say
-from elabs.cli.processes import supervisor, units
 from elabs.cli.processes.programs import Program, programs
 from elabs.cli.setup import accounts, checks, code, folders, proxy, secrets, unpack
 from elabs.config.load import check_ownership, load
 from elabs.config.model import Config
 from elabs.config.state import State
-from elabs.runtime.images.build import build
+from elabs.runtime.images import build
 from elabs.storage import pool
 from elabs.storage.ids import Instance, claim_instance
 
@@ -44,13 +43,13 @@ def settings(options: Options) -> Config:
 
 def prepare(state: State, config: Config) -> Prepared:
     """Check the machine, then make what is missing; what was made is used by the next run. Problem, or the line of the part that failed."""
-    for check in checks.machine(state, config, ours=_runs(state)):
+    for check in checks.machine(state, config, ours=instance.runs(state)):
         if check.status == "missing":
             raise Problem(f"{check.name}: {check.found}; {check.mend}")
         if check.status == "warning":
             say(f"Warning: {check.name}: {check.found}; {check.mend}")
     folders.ensure_state(state)
-    instance = claim_instance(state, config.labs.network.range)
+    numbers = claim_instance(state, config.labs.network.range)
     environment = Path(sys.prefix)
     if environment.parent == state.env:
         folders.point(state.env / "current", environment.name)
@@ -61,16 +60,11 @@ def prepare(state: State, config: Config) -> Prepared:
     unpack.ensure(state.tools / "containers-common", ["golang-github-containers-common"])
     _images(state, config)
     pool.ensure(state, config)
-    secrets.ensure(state, config, instance)
+    secrets.ensure(state, config, numbers)
     if config.login.method == "demo":
-        accounts.ensure(state, instance)
+        accounts.ensure(state, numbers)
     folders.write_shared(state.config, config.model_dump_json(indent=1) + "\n")
-    return Prepared(state, config, instance, Path(sys.executable), copy)
-
-
-def _runs(state: State) -> bool:
-    numbers = instance_of(state)
-    return supervisor.running(state) is not None or (numbers is not None and units.active(numbers))
+    return Prepared(state, config, numbers, Path(sys.executable), copy)
 
 
 def _images(state: State, config: Config) -> None:

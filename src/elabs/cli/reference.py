@@ -1,5 +1,6 @@
 """The page of commands, written from what the commands say of themselves: `python -m elabs.cli.reference --write` writes docs/commands.md; a test compares."""
 
+import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +67,7 @@ def _usage(command: click.Command, context: click.Context) -> str:
 def _command(command: click.Command, context: click.Context, title: str) -> Iterator[str]:
     yield f"\n## {title}\n" if context.parent is None or context.parent.parent is None else f"\n### {title}\n"
     if context.parent is not None:
-        yield f"\n{command.help}\n\n```\n{_usage(command, context)}\n```\n"
+        yield f"\n{inspect.cleandoc(command.help or '')}\n\n```\n{_usage(command, context)}\n```\n"
     options = _options(command, context)
     if options:
         yield "\n| Option | |\n|---|---|\n"

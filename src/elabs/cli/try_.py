@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import click
@@ -56,10 +56,10 @@ def base_url(config: Config) -> str:
     return f"{'https' if config.site.tls else 'http'}://{host}:{port}"
 
 
-Step = Callable[[str], "contextmanager[None]"]
+Step = Callable[[str], AbstractContextManager[None]]
 
 
-def _teller(steps: dict[str, float], quiet: bool):  # type: ignore[no-untyped-def]
+def _teller(steps: dict[str, float], quiet: bool) -> Step:
     @contextmanager
     def step(text: str) -> Iterator[None]:
         begin = time.perf_counter()

@@ -137,7 +137,10 @@ class Visit:
             socket.close()
 
     def run_notebook(self, path: str, kernel_name: str, say: Callable[[str], None] = lambda text: None) -> int:
-        """Run every code cell of a notebook of the home, in order, in a kernel of its own in the notebook's folder; the number of cells. VisitError where one raises."""
+        """Run every code cell of a notebook of the home, in order, in a kernel of its own in the notebook's folder; the number of cells.
+
+        VisitError where one raises.
+        """
         answer = self.api("GET", f"contents/{quote(path)}")
         if answer.status_code != 200:
             raise VisitError(f"{path}: {answer.status_code}")

@@ -58,4 +58,5 @@ class Journal:
 
 
 def _event(row: tuple[Any, ...]) -> Event:
-    return Event(*row[:5], json.loads(row[5]))
+    when, event, person, lab, reason, detail = row
+    return Event(when, event, person, lab, reason, json.loads(detail))

@@ -13,7 +13,8 @@ A request is `{"verb": ..., ...}`. The answer is any number of `{"progress": {"p
 | stats | `lab` | `{"memory_bytes", "memory_limit_bytes", "cpu_seconds", "pids"}` |
 | ended | `person` | the person's last end: `{"reason", "detail", "time"}` or `{}` |
 
-The hub says only who, which profile and the environment below. Everything else (ids, mounts, image, limits, network) the daemon derives from root's own `config.json`.
+The hub says only who, which profile and the environment below. Everything else (ids, mounts, image, limits, network) the daemon derives from root's own
+`config.json`.
 """
 
 import re

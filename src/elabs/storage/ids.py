@@ -2,7 +2,8 @@
 
 Every instance and every person gets one block of 65536 ids, once, for ever: a block is never given again, so what an old block still owns on some disk
 can never become another person's. The blocks lie above those that useradd (up to 600100000) and systemd (up to 1879048191) hand out.
-The register is the one thing that elabs keeps outside its state folder, since two instances must not meet. Writers hold a lock on it; a line is whole or absent.
+The register is the one thing that elabs keeps outside its state folder, since two instances must not meet. Writers hold a lock on it; a line is whole or
+absent.
 """
 
 import fcntl

@@ -46,8 +46,8 @@ def _room(state: State, wanted: int) -> None:
     free = shutil.disk_usage(state.root).free
     if free < wanted + _SPARE:
         raise StorageError(
-            f"storage.pool wants {format_bytes(wanted)} more on the disk of {state.root}, which has {format_bytes(free)} free (and needs {format_bytes(_SPARE)} to spare); "
-            "lower storage.pool, or give --state a larger disk"
+            f"storage.pool wants {format_bytes(wanted)} more on the disk of {state.root}, which has {format_bytes(free)} free "
+            f"(and needs {format_bytes(_SPARE)} to spare); lower storage.pool, or give --state a larger disk"
         )
 
 

@@ -25,7 +25,9 @@ class Program:
     command: tuple[str, ...]
     environment: dict[str, str]
     folder: Path
-    """Where it starts."""
+    """Where it starts, and all that it may write to."""
+    reads: tuple[Path, ...] = ()
+    """Folders of the instance that it must see."""
 
 
 def programs(state: State, config: Config, instance: Instance, python: Path, code: Path, *, with_parent: bool) -> list[Program]:
@@ -42,8 +44,9 @@ def programs(state: State, config: Config, instance: Instance, python: Path, cod
 
     def program(name: str, about: str, module: str, drop: list[str], environment: dict[str, str], folder: Path) -> Program:
         parent = ["--pdeathsig", "TERM"] if with_parent else []
-        return Program(name, about, (SETPRIV, *drop, *parent, "--", str(python), "-m", module), base | environment, folder)
+        return Program(name, about, (SETPRIV, *drop, *parent, "--", str(python), "-m", module), base | environment, folder, reads)
 
+    reads = (state.root, *([config.hub.snippets] if config.hub.snippets else []))
     # the machine's own accounts are checked with /etc/shadow, which the group of that name reads
     groups = [_shadow()] if config.login.method == "pam" else []
     root = {"ELABS_EXAMPLES": str(code / "examples"), "HOME": "/root", "USER": "root"}

@@ -165,8 +165,8 @@ def launch(state: State, python: Path, unit: str) -> Supervisor:
         if found:
             return found
         time.sleep(0.05)
-    said = (done.stderr.strip() or done.stdout.strip() or "it does not answer").splitlines()[-1]
-    raise Problem(f"supervisord did not start: {said} (see {state.logs / 'supervisord.log'})")
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip() and not line.startswith("For help")]
+    raise Problem(f"supervisord did not start: {said[-1] if said else 'it does not answer'} (see {state.logs / 'supervisord.log'})")
 
 
 def last_line(state: State, name: str) -> str:

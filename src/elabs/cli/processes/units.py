@@ -17,7 +17,6 @@ _AFTER = {"runtime": [], "proxy": ["runtime"], "hub": ["runtime", "proxy"]}
 _HARDENED = (
     "NoNewPrivileges=yes",
     "ProtectSystem=strict",
-    "PrivateTmp=yes",
     "PrivateDevices=yes",
     "ProtectKernelTunables=yes",
     "ProtectKernelModules=yes",
@@ -32,6 +31,8 @@ _HARDENED = (
     "SystemCallArchitectures=native",
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
 )
+_HIDDEN = {"PrivateTmp=yes": ("/tmp", "/var/tmp"), "ProtectHome=yes": ("/home", "/root", "/run/user")}
+"""What hides folders of the host, and which; not where the program needs something in them."""
 
 
 def name(instance: Instance, program: str) -> str:
@@ -67,7 +68,7 @@ def _unit(state: State, instance: Instance, program: Program) -> str:
         "Slice=elabs.slice",
         "KillMode=mixed",
         "UMask=0022",
-        *_walls(state, program),
+        *_walls(program),
         "",
         "[Install]",
         "WantedBy=multi-user.target",
@@ -76,12 +77,12 @@ def _unit(state: State, instance: Instance, program: Program) -> str:
     return "\n".join(lines)
 
 
-def _walls(state: State, program: Program) -> list[str]:
+def _walls(program: Program) -> list[str]:
     if program.name == "runtime":
         # what makes labs mounts, joins namespaces and sets limits for all: a private view of the host would hide the homes that it mounts
         return ["NoNewPrivileges=yes", "TasksMax=infinity"]
-    homes = [] if state.root.is_relative_to("/home") or state.root.is_relative_to("/root") else ["ProtectHome=yes"]
-    return [*_HARDENED, *homes, f"ReadWritePaths={_quote(str(program.folder), dollar=False)}"]
+    hidden = [setting for setting, folders in _HIDDEN.items() if not any(path.is_relative_to(folder) for path in program.reads for folder in folders)]
+    return [*_HARDENED, *hidden, f"ReadWritePaths={_quote(str(program.folder), dollar=False)}"]
 
 
 def _escape(value: object) -> str:

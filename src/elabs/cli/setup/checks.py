@@ -23,6 +23,8 @@ from elabs.runtime.images import definition
 
 _SPARE = 2**30
 _LDAP_SECONDS = 5.0
+_LONGEST_STATE = 79
+"""Bytes; what sockets below it are called must fit into the kernel's 107."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ def _walls() -> Check:
 
 
 def _forwarding() -> Check:
+    if os.geteuid() != 0:
+        return Check("forwarding", "warning", "only root can look")
     chains = foreign_drops(_ruleset())
     if chains:
         return Check(
@@ -143,7 +147,7 @@ def _forwarding() -> Check:
 
 
 def _ruleset() -> str:
-    if os.geteuid() != 0 or not shutil.which("nft"):
+    if not shutil.which("nft"):
         return ""
     # -t: without the elements of sets, which can be many
     return subprocess.run(["nft", "--json", "--terse", "list", "ruleset"], capture_output=True, text=True, timeout=30, check=False).stdout
@@ -190,6 +194,12 @@ def _folder(state: State) -> Check:
         return Check("state", "missing", f"{closed[0]} lets no other user in, and hub and proxy are other users", "give another folder with --state")
     if state.root.exists() and state.root.stat().st_uid != 0:
         return Check("state", "missing", f"{state.root} belongs to someone else", "give a folder that root owns with --state")
+    if not re.fullmatch(r"[\w/.+@~-]+", str(state.root)):
+        return Check(
+            "state", "missing", f"{state.root} has characters that not every program below can take", "give a path of letters, digits and . _ - with --state"
+        )
+    if len(os.fsencode(state.root)) > _LONGEST_STATE:
+        return Check("state", "missing", f"{state.root} is longer than sockets' names may be", f"give one of at most {_LONGEST_STATE} characters with --state")
     return Check("state", "ok", str(state.root))
 
 

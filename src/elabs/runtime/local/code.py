@@ -1,4 +1,7 @@
-"""Our code that runs inside labs, kept beside the image rather than in it: an upgrade of elabs needs no new image, and a running lab keeps what it started with."""
+"""Our code that runs inside labs, kept beside the image rather than in it.
+
+So an upgrade of elabs needs no new image, and a running lab keeps what it started with.
+"""
 
 import hashlib
 import os
@@ -40,4 +43,3 @@ def ensure(state: State, examples: Path | None) -> Path:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-

@@ -1,12 +1,12 @@
-"""runc, as the daemon uses it: create, start, kill, delete, and what a container's cgroup says. Labs survive the daemon, so every fact is read from runc or the kernel.
+"""runc, as the daemon uses it: create, start, kill, delete, and what a container's cgroup says.
 
-The cgroup driver is systemd's where systemd runs the machine (a slice of our own, so that the end of a login session ends no lab), else the file system's.
+Labs survive the daemon, so every fact is read from runc or the kernel. The cgroup driver is systemd's where systemd runs the machine (a slice of our own, so
+that the end of a login session ends no lab), else the file system's.
 """
 
 import asyncio
 import contextlib
 import json
-import os
 import re
 import signal
 from dataclasses import dataclass

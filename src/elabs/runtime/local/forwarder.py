@@ -15,7 +15,8 @@ def command(instance: Instance) -> list[str]:
     """The forwarder's command line: an ordinary id that may bind port 53, and nothing else."""
     uid = str(instance.dns_uid)
     caps = "-all,+net_bind_service"
-    drop = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "--no-new-privs", "--inh-caps", caps, "--ambient-caps", caps, "--bounding-set", caps, "--pdeathsig", "TERM"]
+    drop = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "--no-new-privs", "--pdeathsig", "TERM"]
+    drop += [word for kind in ("--inh-caps", "--ambient-caps", "--bounding-set") for word in (kind, caps)]
     ask = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--log-facility=-", "--no-hosts", "--resolv-file=/etc/resolv.conf"]
     return [*drop, *ask, f"--listen-address={instance.gateway}", "--bind-interfaces", "--except-interface=lo", "--port=53", "--cache-size=1000"]
 

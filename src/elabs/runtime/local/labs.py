@@ -1,7 +1,8 @@
 """The labs of this machine: started, stopped, watched, found again after a restart.
 
-One asyncio loop runs all of it; the slow programs below (btrfs, ip, nft) run in threads. A lock for each lab orders what is done to it. What must outlive the daemon
-stands in `<state>/run/labs/<lab>/lab.json`, written before the lab's process may run; a folder without a complete one is a start that failed, and is cleared away.
+One asyncio loop runs all of it; the slow programs below (btrfs, ip, nft) run in threads. A lock for each lab orders what is done to it. What must outlive the
+daemon stands in `<state>/run/labs/<lab>/lab.json`, written before the lab's process may run; a folder without a complete one is a start that failed, and is
+cleared away.
 """
 
 import asyncio
@@ -134,9 +135,9 @@ class Labs:
             progress(40, "network")
             await asyncio.to_thread(network.connect, self._instance, index, pid)
             process = Process.of(pid)
-            record = {
-                "lab": name, "person": person, "profile": profile, "size": self._config.profiles[profile].size, "image": spec.rootfs.parent.name, "index": index,
-                "address": network.lab_address(self._instance, index), "since": time.time(), "memory_limit_bytes": spec.memory, "pid": pid,
+            record: dict[str, Any] = {
+                "lab": name, "person": person, "profile": profile, "size": self._config.profiles[profile].size, "image": spec.rootfs.parent.name,
+                "index": index, "address": network.lab_address(self._instance, index), "since": time.time(), "memory_limit_bytes": spec.memory, "pid": pid,
                 "started_ticks": process.started, "boot": _boot_id(), "ready": False,
             }  # fmt: skip
             self._record(record)
@@ -163,16 +164,18 @@ class Labs:
 
     def _specify(self, name: str, person: str, profile: str, environment: dict[str, str]) -> LabSpec:
         """Everything about a lab, from root's settings alone; `environment` gives no more than the paths of its URL."""
-        image = images.find(self._state, self._config.image_of(profile))
+        wanted = self._config.image_of(profile)
+        image = images.find(self._state, wanted)
         if image is None:
-            raise RuntimeRefused("no-image", f"the image {self._config.image_of(profile)!r} is not built; run: elabs image build {self._config.image_of(profile)}")
+            raise RuntimeRefused("no-image", f"the image {wanted!r} is not built; run: elabs image build {wanted}")
         if _memory_available() < _LEAST_MEMORY:
             raise RuntimeRefused("no-room", "the machine has no memory left for one more lab")
         block = ids.claim_person(self._instance, person)
         size = self._config.size_of(profile)
         return LabSpec(
-            lab=name, person=person, block=block, rootfs=image.rootfs, home=homes.ensure(self._state, name, block, self._config.storage.home.size), code=self._code,
-            etc=self.folder / name / "etc", cgroup=container.cgroup_path(self._instance.number, name), memory=size.memory, cpu=size.cpu, pids=size.pids, tmp=size.tmp,
+            lab=name, person=person, block=block, rootfs=image.rootfs, home=homes.ensure(self._state, name, block, self._config.storage.home.size),
+            code=self._code, etc=self.folder / name / "etc", cgroup=container.cgroup_path(self._instance.number, name),
+            memory=size.memory, cpu=size.cpu, pids=size.pids, tmp=size.tmp,
             gateway=self._instance.gateway, prefix=environment["JUPYTERHUB_SERVICE_PREFIX"], base_url=environment.get("JUPYTERHUB_BASE_URL", "/"),
             apps=tuple(self._config.apps), language=self._config.site.language, seccomp=self._seccomp,
         )  # fmt: skip
@@ -230,7 +233,11 @@ class Labs:
         """The labs there are."""
         keys = Lab.__dataclass_fields__
         return [
-            Lab(**{key: value for key, value in running.record.items() if key in keys}, state=running.state, memory_bytes=container.usage(running.folders)["memory_bytes"])
+            Lab(
+                **{key: value for key, value in running.record.items() if key in keys},
+                state=running.state,
+                memory_bytes=container.usage(running.folders)["memory_bytes"],
+            )
             for running in self._labs.values()
         ]
 

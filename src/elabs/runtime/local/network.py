@@ -1,8 +1,9 @@
 """A lab's network: a namespace with one leg on this host, and one nftables table an instance that says who may talk to whom.
 
-A lab reaches the hub's API and our DNS forwarder at the gateway address, and the public Internet. It does not reach other labs, the host, the proxy's API, or private
-and link-local ranges that `labs.network.allow` does not name. Only the hub's and the proxy's uid reach a lab. Labs have no IPv6.
-The gateway address stands on a bridge without ports (not every kernel has dummy interfaces); a lab's leg needs no address of its own on the host, since the kernel answers ARP for all it has.
+A lab reaches the hub's API and our DNS forwarder at the gateway address, and the public Internet. It does not reach other labs, the host, the proxy's API, or
+private and link-local ranges that `labs.network.allow` does not name. Only the hub's and the proxy's uid reach a lab. Labs have no IPv6.
+The gateway address stands on a bridge without ports (not every kernel has dummy interfaces); a lab's leg needs no address of its own on the host, since the
+kernel answers ARP for all it has.
 Names: interfaces `elab<k>` and `elab<k>-<n>`, table `inet elabs_<k>`, with the instance's number k. `close` takes all of it away.
 """
 
@@ -14,7 +15,8 @@ from elabs.storage.ids import Instance
 from elabs.storage.run import run
 
 FORBIDDEN = (
-    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.168.0.0/16",
+    "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
 )  # fmt: skip
 """Ranges that are not the public Internet: private, shared, link-local (metadata services), benchmarking (where labs are), multicast, reserved."""
 FIRST_LAB = 16
@@ -145,4 +147,3 @@ def disconnect(instance: Instance, index: int) -> None:
     leg = lab_interface(instance, index)
     if Path(f"/sys/class/net/{leg}").exists():
         run("ip", "link", "delete", leg, accept=(0, 1))
-

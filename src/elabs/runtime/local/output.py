@@ -1,7 +1,7 @@
 """What labs print: read from a pipe each, written to a bounded file each. A lab can neither fill the host's disk nor keep the daemon busy, nor wait for either.
 
-The pipe is a named one, and the lab holds it open for reading too: it never breaks, and a daemon that comes back goes on reading where it was. It does not block:
-what nobody reads in time is lost.
+The pipe is a named one, and the lab holds it open for reading too: it never breaks, and a daemon that comes back goes on reading where it was. It does not
+block: what nobody reads in time is lost.
 """
 
 import asyncio

@@ -14,7 +14,8 @@ _NAMESPACE_FLAGS = 0x7E020000
 """CLONE_NEW* of mount, cgroup, uts, ipc, user, pid and network namespaces."""
 
 DENIED = frozenset(
-    "mount umount umount2 mount_setattr move_mount open_tree fsopen fsmount fsconfig fspick pivot_root chroot unshare setns clone3 ptrace process_vm_readv process_vm_writev "
+    "mount umount umount2 mount_setattr move_mount open_tree fsopen fsmount fsconfig fspick pivot_root chroot unshare setns clone3 "
+    "ptrace process_vm_readv process_vm_writev "
     "keyctl add_key request_key userfaultfd io_uring_setup io_uring_enter io_uring_register open_by_handle_at name_to_handle_at bpf perf_event_open "
     "swapon swapoff reboot kexec_load kexec_file_load init_module finit_module delete_module quotactl quotactl_fd acct syslog".split()
 )
@@ -30,14 +31,14 @@ def read(path: Path, machine: str = platform.machine()) -> dict[str, Any]:
 def convert(shared: dict[str, Any], machine: str) -> dict[str, Any]:
     """As `read`, from the parsed list."""
     name, architecture = _ARCHITECTURES[machine]
-    below = next((entry["subArchitectures"] for entry in shared["archMap"] if entry["architecture"] == architecture), [])
+    below: list[str] = next((entry["subArchitectures"] for entry in shared["archMap"] if entry["architecture"] == architecture), [])
     rules: list[dict[str, Any]] = []
     for entry in shared["syscalls"]:
         includes, excludes = entry.get("includes") or {}, entry.get("excludes") or {}
         if includes.get("caps") or (includes.get("arches") and name not in includes["arches"]) or name in excludes.get("arches", ()):
             continue
         names = [call for call in entry["names"] if call not in DENIED and call != "clone"]
-        if not names or entry["action"] != "SCMP_ACT_ALLOW" and shared["defaultAction"] == "SCMP_ACT_ERRNO" and not entry.get("args"):
+        if not names or (entry["action"] != "SCMP_ACT_ALLOW" and shared["defaultAction"] == "SCMP_ACT_ERRNO" and not entry.get("args")):
             continue  # refused by the default already
         rule: dict[str, Any] = {"names": names, "action": entry["action"]}
         if entry.get("errnoRet") is not None:

@@ -29,7 +29,8 @@ def limits_that_do_not_bind(instance: Instance, runc: Path, folder: Path, seccom
         name = f"selftest-{limit}"
         (folder / "config.json").write_text(json.dumps(_bundle(instance, name, script, seccomp)))
         try:
-            done = subprocess.run(Runc(runc).command("run", "--bundle", str(folder), name), capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL)
+            command = Runc(runc).command("run", "--bundle", str(folder), name)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
             failed.append(f"{limit} (no end within {_SECONDS} s)")
         else:
@@ -56,7 +57,13 @@ def _bundle(instance: Instance, name: str, script: str, seccomp: dict[str, Any])
     return {
         "ociVersion": "1.0.2",
         "root": {"path": "rootfs", "readonly": True},
-        "process": {"user": {"uid": 65534, "gid": 65534}, "args": ["/bin/sh", "-c", script], "cwd": "/", "env": ["PATH=/usr/bin:/bin"], "noNewPrivileges": True},
+        "process": {
+            "user": {"uid": 65534, "gid": 65534},
+            "args": ["/bin/sh", "-c", script],
+            "cwd": "/",
+            "env": ["PATH=/usr/bin:/bin"],
+            "noNewPrivileges": True,
+        },
         "mounts": [
             {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "nodev", "noexec"]},
             {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid"]},
