@@ -32,11 +32,14 @@ def test_every_app_of_the_catalogue_is_complete_and_has_an_icon(name: str):
     app = catalogue.load(name)
     assert any("{port}" in word for word in app["command"])
     assert xml.etree.ElementTree.parse(catalogue.CATALOGUE / name / "icon.svg").getroot().tag.endswith("svg")
-    ServerProcess(name=name, **catalogue.server(app, catalogue.CATALOGUE / name / "icon.svg", Path("/home/lince"), GIB))
+    server = catalogue.server(app, Path("/home/lince"), GIB)
+    ServerProcess(name=name, **server)
+    (button,) = catalogue.buttons({name: server})
+    assert button["name"] == name and button["title"] == app["title"] and "<svg" in button["icon"]
 
 
 def test_openrefine_listens_on_loopback_alone_and_keeps_projects_in_the_home():
-    server = catalogue.server(catalogue.load("openrefine"), Path("icon.svg"), Path("/home/lince"), 2 * GIB)
+    server = catalogue.server(catalogue.load("openrefine"), Path("/home/lince"), 2 * GIB)
     command = server["command"]
     assert command[command.index("-i") + 1] == "127.0.0.1"
     assert command[command.index("-d") + 1] == "/home/lince/openrefine"
@@ -46,12 +49,12 @@ def test_openrefine_listens_on_loopback_alone_and_keeps_projects_in_the_home():
 
 @pytest.mark.parametrize(("limit", "expected"), [(2 * GIB, "1024M"), (64 * GIB, "4096M"), (0, "4096M"), (GIB // 2, "256M")])
 def test_an_apps_memory_is_a_share_of_the_labs_and_bounded(limit: int, expected: str):
-    server = catalogue.server({"title": "A", "command": ["{memory_mb}M"], "memory": {"share": 0.5, "at_most": "4G"}}, Path("i"), Path("/h"), limit)
+    server = catalogue.server({"title": "A", "command": ["{memory_mb}M"], "memory": {"share": 0.5, "at_most": "4G"}}, Path("/h"), limit)
     assert server["command"] == [expected]
 
 
 def test_braces_that_are_not_ours_are_left_for_jupyter_server_proxy():
-    server = catalogue.server({"title": "A", "command": ["{port}", "{{home}}", "{base_url}x", "{home}/y"]}, Path("i"), Path("/home/a{b}"), GIB)
+    server = catalogue.server({"title": "A", "command": ["{port}", "{{home}}", "{base_url}x", "{home}/y"]}, Path("/home/a{b}"), GIB)
     assert server["command"] == ["{port}", "{{home}}", "{base_url}x", "/home/a{{b}}/y"]
 
 

@@ -42,7 +42,7 @@ def servers(wanted: Iterable[str], home: Path, memory: int, root: Path = Path("/
             app = load(name, catalogue)
             if not (root / app["program"].lstrip("/")).exists():
                 raise AppError("it is not in this image")
-            found[name] = server(app, catalogue / name / "icon.svg", home, memory)
+            found[name] = server(app, home, memory)
             for folder in app.get("folders", []):
                 _make(home / folder, name)
         except AppError as error:
@@ -62,16 +62,24 @@ def load(name: str, catalogue: Path = CATALOGUE) -> dict[str, Any]:
     return app
 
 
-def server(app: Mapping[str, Any], icon: Path, home: Path, memory: int) -> dict[str, Any]:
+def server(app: Mapping[str, Any], home: Path, memory: int) -> dict[str, Any]:
     """One entry of `ServerProxy.servers`; pure."""
     known = {"home": str(home), "memory_mb": str(_memory(app.get("memory", {}), memory) // 2**20)}
     return {
         "command": [_fill(word, known) for word in app["command"]],
         "environment": {key: _fill(value, known) for key, value in app.get("environment", {}).items()},
         "timeout": float(app.get("timeout_seconds", 30)),
-        "new_browser_tab": True,
-        "launcher_entry": {"title": app["title"], "icon_path": str(icon), "category": "Other"},
+        # our own button has an icon whatever language the person reads: see labextensions/
+        "launcher_entry": {"enabled": False, "title": app["title"]},
     }
+
+
+def buttons(servers: Mapping[str, Mapping[str, Any]], catalogue: Path = CATALOGUE) -> list[dict[str, str]]:
+    """What the launcher shows of the apps in `servers`: name, title, and the text of an SVG."""
+    return [
+        {"name": name, "title": entry["launcher_entry"]["title"], "icon": (catalogue / name / "icon.svg").read_text(encoding="utf-8")}
+        for name, entry in servers.items()
+    ]
 
 
 def _fill(text: str, known: Mapping[str, str]) -> str:

@@ -6,10 +6,12 @@ extension sets (address, login) it enforces itself.
 
 import asyncio
 import gc
+import json
 import os
 import signal
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jupyter_lsp import serverextension as language_servers  # type: ignore[import-untyped]
@@ -41,6 +43,7 @@ def configuration() -> Config:
     c.ServerApp.root_dir = str(environment.home())
     c.LabApp.extension_manager = "readonly"
     c.LabApp.news_url = None
+    c.LabApp.extra_labextensions_path = [str(Path(__file__).parent / "labextensions")]
     c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
     c.KernelManager.shutdown_wait_time = STOP_KERNELS
     wanted = filter(None, os.environ.get("ELABS_APPS", "").split(","))
@@ -60,7 +63,9 @@ def prepare() -> ServerApp:
     language_servers.initialize = _after_the_page
     if os.environ.get("ELABS_LANGUAGE", "auto") == "auto":
         language.follow_browsers()
-    app: ServerApp = JupyterHubSingleUser.initialize_server(argv=[], config=configuration())
+    c = configuration()
+    app: ServerApp = JupyterHubSingleUser.initialize_server(argv=[], config=c)
+    app.web_app.settings.setdefault("page_config_data", {})["elabsApps"] = json.dumps(catalogue.buttons(c.ServerProxy.servers))
     return app
 
 
