@@ -16,6 +16,7 @@ from .qemu import Unfit
 
 CHECKOUT = "/opt/project"
 PYTHON = f"cd {CHECKOUT} && PYTHONPATH=src:. PYTHONDONTWRITEBYTECODE=1 /var/lib/elabs/env/current/bin/python"
+EMULATED = "./elabs test --only vm emulates the processor, which takes an hour"
 SLOWNESS = {"kvm": 1, "tcg": 10}
 
 
@@ -27,7 +28,7 @@ def guest() -> Iterator[Guest]:
         pytest.skip(reason)
     refused = settings.kvm_refused()
     if refused and not settings.emulate():
-        pytest.skip(f"{refused}; ELABS_TEST_VM_TCG=1 emulates the processor, which takes hours")
+        pytest.skip(f"{refused}; {EMULATED}")
     made = base.find_or_make(os.environ.get("ELABS_TEST_VM_DEBIAN", "13"))
     folder = Path(tempfile.mkdtemp(prefix="elabs-vm-", dir="/var/tmp"))
     try:
@@ -45,7 +46,7 @@ def boot(made: base.Base, folder: Path, refused: str | None) -> Guest:
             return Guest(made, folder, "kvm")
         except Unfit as error:
             if not settings.emulate():
-                pytest.skip(f"/dev/kvm opens, but cannot run Debian's kernel ({error}); ELABS_TEST_VM_TCG=1 emulates the processor, which takes hours")
+                pytest.skip(f"/dev/kvm opens, but cannot run Debian's kernel ({error}); {EMULATED}")
     return Guest(made, folder, "tcg")
 
 

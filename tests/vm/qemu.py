@@ -27,7 +27,7 @@ _KERNEL_ARGUMENTS = {"kvm": "", "tcg": " mitigations=off nopti"}
 
 
 class Unfit(RuntimeError):
-    """KVM opened, and then could not run the guest's kernel: a hypervisor below that emulates only what it was made for. The message says what QEMU saw."""
+    """KVM opened, and then took not even the processor's settings, or could not run the guest's kernel: a hypervisor below that emulates only what it was made for. The message says what QEMU saw."""
 
 
 class Qemu:
@@ -53,7 +53,7 @@ class Qemu:
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
         try:
-            self._control = self._connect(control)
+            self._control = self._connect(control, accelerator)
             self.port = self._ssh_port()
         except BaseException:
             self._process.kill()
@@ -81,7 +81,7 @@ class Qemu:
         self._process.kill()
         self._process.wait()
 
-    def _connect(self, path: Path) -> socket.socket:
+    def _connect(self, path: Path, accelerator: str) -> socket.socket:
         control = socket.socket(socket.AF_UNIX)
         control.settimeout(30)
         while self.alive:
@@ -91,7 +91,10 @@ class Qemu:
             except (FileNotFoundError, ConnectionRefusedError):
                 time.sleep(0.1)
         else:
-            raise RuntimeError(f"QEMU did not start: {self.said().strip()}")
+            said = self.said().strip()
+            if accelerator == "kvm" and "kvm" in said:
+                raise Unfit(said.splitlines()[0])
+            raise RuntimeError(f"QEMU did not start: {said}")
         self._lines = control.makefile("rw", encoding="utf-8")
         json.loads(self._lines.readline())  # The greeting.
         self._ask("qmp_capabilities")

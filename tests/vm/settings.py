@@ -56,7 +56,7 @@ def why_not() -> str | None:
 
 
 def emulate() -> bool:
-    """Whether a guest may be emulated where KVM does not run it: twenty to fifty times slower, hours for the whole story."""
+    """Whether a guest may be emulated where KVM does not run it: ten to thirty times slower, an hour for the story."""
     return os.environ.get("ELABS_TEST_VM_TCG") == "1"
 
 
