@@ -11,8 +11,8 @@ from tests.live import Live, free_port, share, state_folder
 
 CONFIG = """\
 site:
-  listen: 127.0.0.1:{port}
-image: {image}
+  listen: {listen}
+{site}image: {image}
 apps: [{apps}]
 sizes:
   medium: {{memory: {memory}, cpu: 1, pids: 200, tmp: 64M}}
@@ -26,15 +26,16 @@ labs:
 """
 
 
-def start_live(image: str, apps: str = "", name: str = "", memory: str = "768M", home: str = "96M") -> Live:
-    """Bring up an instance of the tests' with one image; instances of another name share what is installed."""
+def start_live(image: str, apps: str = "", name: str = "", memory: str = "768M", home: str = "96M", listen: str = "", site: str = "") -> Live:
+    """Bring up an instance of the tests' with one image; instances of another name share what is installed. `site` is more lines of that section."""
     folder = share(state_folder() / name) if name else state_folder()
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "test.yaml"
     port = free_port()
     if config.exists() and (found := re.search(r"127\.0\.0\.1:(\d+)", config.read_text())):
         port = int(found[1])
-    config.write_text(CONFIG.format(port=port, image=image, apps=apps, memory=memory, home=home))
+    listen = listen or f"127.0.0.1:{port}"
+    config.write_text(CONFIG.format(listen=listen, site=site, image=image, apps=apps, memory=memory, home=home))
     live = Live(State(folder), config)
     live.run("down")
     live.up()

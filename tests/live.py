@@ -55,7 +55,8 @@ class Live:
 
     @property
     def base(self) -> str:
-        return f"http://{json.loads(self.state.config.read_text())['site']['listen']}"
+        site = json.loads(self.state.config.read_text())["site"]
+        return f"{'https' if site['tls'] else 'http'}://{site['listen']}"
 
     def run(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
         """One elabs command on this instance."""
@@ -78,9 +79,9 @@ class Live:
             )
         )
 
-    def visit(self, name: str) -> Visit:
-        """A new browser of one of the demo people, logged in."""
-        visit = Visit(self.base, name, self.passwords()[name])
+    def visit(self, name: str, ca: Path | None = None) -> Visit:
+        """A new browser of one of the demo people, logged in; `ca` is whom it trusts, where that is not the machine's own list."""
+        visit = Visit(self.base, name, self.passwords()[name], ca=str(ca) if ca else None)
         visit.login()
         return visit
 

@@ -1,7 +1,11 @@
-"""Two instances on one machine share nothing but the machine; and a person who is deleted keeps the home."""
+"""Two instances on one machine share nothing but the machine; https on 443; and a person who is deleted keeps the home."""
 
+import re
 import subprocess
 from pathlib import Path
+
+import pytest
+import requests
 
 from tests.conftest import start_live
 from tests.faults.conftest import Worker, healthy
@@ -31,6 +35,31 @@ def test_two_instances_side_by_side(live: Live, worker: Worker) -> None:
     assert healthy(live)
     assert worker.remembers()
     assert Path("/proc/sys/net/ipv4/ip_forward").read_text().strip() == "1", "the first instance's labs lost the Internet"
+
+
+def test_https_on_443_without_a_program_on_the_web_that_is_root(live: Live, tmp_path: Path) -> None:
+    address, key, certificate = "127.77.7.7", tmp_path / "key.pem", tmp_path / "chain.pem"
+    names = ["-subj", "/CN=labs", "-addext", f"subjectAltName=IP:{address}"]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, "-keyout", key, "-out", certificate], check=True, capture_output=True
+    )
+    two = start_live("small", name="two", listen=f"{address}:443", site=f"  tls: {{certificate: {certificate}, key: {key}}}\n")
+    try:
+        assert two.base == f"https://{address}:443"
+        for program in ("proxy", "hub"):
+            status = Path(f"/proc/{two.pid(program)}/status").read_text()
+            assert not re.search(r"^Uid:.*\t0\b", status, re.MULTILINE), program
+        with pytest.raises(requests.exceptions.SSLError):
+            two.visit("colibri")
+        visit = two.visit("colibri", ca=certificate)
+        assert all(cookie.secure for cookie in visit.session.cookies if cookie.path == "/hub/")
+        visit.start()
+        visit.enter()
+        assert visit.run(visit.kernel(), "print(6 * 7)").text.strip() == "42"
+        visit.stop()
+        assert key.read_text().split()[5] not in "".join(path.read_text(errors="replace") for path in two.state.logs.rglob("*.log"))
+    finally:
+        two.down()
 
 
 def test_a_deleted_person_keeps_the_home(live: Live) -> None:

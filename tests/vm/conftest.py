@@ -67,7 +67,7 @@ def checkout(guest: Guest, image: str) -> str:
     """The project's files, as root unpacked them: root obeys no elabs.yaml of somebody else."""
     guest.push_checkout(CHECKOUT)
     if image != "full":
-        guest.run(f"sed -i 's/^image: .*/image: {image}/; s/^apps: .*/apps: []/' {CHECKOUT}/elabs.yaml").ok()
+        guest.run(f"sed -i.stock 's/^image: .*/image: {image}/; s/^apps: .*/apps: []/' {CHECKOUT}/elabs.yaml").ok()
     return CHECKOUT
 
 

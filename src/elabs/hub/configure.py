@@ -84,7 +84,8 @@ def _pages(c: Any, config: Config) -> None:
     c.JupyterHub.redirect_to_server = False
     c.JupyterHub.default_url = landing
     c.JupyterHub.tornado_settings = {
-        "cookie_options": {"samesite": "Lax"},
+        # JupyterHub's own cookies are secure behind https by themselves, but for the one against forged requests
+        "cookie_options": {"samesite": "Lax", **({"secure": True} if config.site.tls else {})},
         "headers": {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin"},
     }
 
