@@ -27,7 +27,8 @@ Written as JupyterLab loads it (a module federation container), since two dozen 
             icon: new LabIcon({ name: command, svgstr: icon }),
             execute: () => window.open(URLExt.join(PageConfig.getBaseUrl(), name) + "/", "_blank"),
           });
-          launcher.add({ command, rank });
+          // behind the terminal, whose icon the whole section then has, and before the kinds of files
+          launcher.add({ command, rank: 0.5 + rank / 1000 });
         });
       },
     };
