@@ -44,7 +44,7 @@ def test_openrefine_listens_on_loopback_alone_and_keeps_projects_in_the_home():
     assert command[command.index("-i") + 1] == "127.0.0.1"
     assert command[command.index("-d") + 1] == "/home/lince/openrefine"
     assert command[command.index("-m") + 1] == "1024M"
-    assert server["new_browser_tab"] is True
+    assert server["launcher_entry"]["enabled"] is False, "there would be two buttons"
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(2 * GIB, "1024M"), (64 * GIB, "4096M"), (0, "4096M"), (GIB // 2, "256M")])
