@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .base import Base
-from .qemu import Qemu
+from .qemu import Qemu, Unfit
 
 BOOT_SECONDS = {"kvm": 180, "tcg": 900}
 REPOSITORY = Path(__file__).parents[2]
@@ -63,6 +63,8 @@ class Guest:
             if boot.status == 0 and boot.output.strip() != other_boot_than:
                 return boot.output.strip()
             time.sleep(0.5)
+        if self.accelerator == "kvm" and "systemd[1]" not in self._console():
+            raise Unfit(f"its kernel did not come up within {seconds} s")
         raise TimeoutError(f"the guest let nobody in within {seconds:.0f} s; {self.story()}")
 
     def run(self, command: str, *, user: str = "root", timeout: float = 120) -> Done:
@@ -109,8 +111,10 @@ class Guest:
 
     def story(self) -> str:
         """What the guest's console and QEMU last said, for a failed test."""
-        console = self._qemu.console.read_text(errors="replace")[-4000:] if self._qemu.console.exists() else ""
-        return f"QEMU said: {self._qemu.said()[-1000:] or 'nothing'}\nthe console ends:\n{console}"
+        return f"QEMU said: {self._qemu.said()[-1000:] or 'nothing'}\nthe console ends:\n{self._console()[-4000:]}"
+
+    def _console(self) -> str:
+        return self._qemu.console.read_text(errors="replace") if self._qemu.console.exists() else ""
 
     def stop(self) -> None:
         """Ends the guest, and only it."""

@@ -10,7 +10,7 @@ import click
 
 from elabs.cli.bench_arms import ElabsArm, SimpleArm, machine
 from elabs.cli.options import Options, pass_options
-from elabs.cli.visit import Visit
+from elabs.cli.visit import Visit, VisitError
 
 _WARM_UP = 1
 """Starts of each arm before those that count: the first reads programs from the disk."""
@@ -62,7 +62,7 @@ def _one(visit: Visit) -> tuple[float, float]:
     ready = visit.start()
     visit.enter()
     if visit.run(visit.kernel(), "1 + 1").text != "2":
-        raise click.ClickException("a cell gave no 2")
+        raise VisitError(f"a cell of {visit.name} gave no 2")
     cell = time.perf_counter() - begin
     visit.stop()
     return ready, cell
