@@ -97,6 +97,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     guest = getattr(item, "funcargs", {}).get("guest")
     if report.failed and isinstance(guest, Guest):
         report.sections.append(("guest", guest.story()))
-        for command in ("systemctl --failed --no-legend; journalctl -b -p warning -n 60 --no-pager", "tail -n 40 /var/lib/elabs/log/*.log"):
+        for command in (
+            "systemctl --failed --no-legend; journalctl -b -p warning -n 60 --no-pager",
+            "journalctl -b -u 'elabs-*' -n 80 --no-pager",
+            "tail -n 40 /var/lib/elabs/log/*.log",
+        ):
             report.sections.append((f"guest: {command}", guest.run(command, timeout=60).output[-8000:]))
     return report
