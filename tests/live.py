@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from elabs.cli.try_ import base_url
 from elabs.cli.visit import Visit
+from elabs.config.model import Config
 from elabs.config.state import State
 from elabs.storage.ids import Instance
 
@@ -55,8 +57,7 @@ class Live:
 
     @property
     def base(self) -> str:
-        site = json.loads(self.state.config.read_text())["site"]
-        return f"{'https' if site['tls'] else 'http'}://{site['listen']}"
+        return base_url(Config.model_validate_json(self.state.config.read_text()))
 
     def run(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
         """One elabs command on this instance."""
