@@ -1,11 +1,12 @@
 """What a lab may use. While one takes all it can, another works and the hub answers."""
 
 import os
-import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
@@ -122,8 +123,13 @@ def test_memory_file_systems(live: Live, attack: Attack, victim: Person, folder:
         assert attack(fill).split() == ["28", "True"]
 
 
+def whole(pool: Path) -> bool:
+    """Whether no byte of the homes' file is left for others to take, nor was one taken beyond it."""
+    file = pool.stat()
+    return file.st_size <= file.st_blocks * 512 < file.st_size + 2**20
+
+
 def test_a_home_ends_at_its_quota_and_still_starts(live: Live, attack: Attack, hostile: Person, victim: Person) -> None:
-    free = shutil.disk_usage(live.state.root).free
     fill = """
     import os
     written = 0
@@ -139,16 +145,28 @@ def test_a_home_ends_at_its_quota_and_still_starts(live: Live, attack: Attack, h
     except OSError: pass
     os.sync()
     """
-    with others_go_on(live, victim):
-        assert attack(fill) == "Disk quota exceeded True"
-    assert victim.run("print(open('/home/lince/other', 'wb').write(b'x' * 2**20))") == str(2**20)
-    assert free - shutil.disk_usage(live.state.root).free < 50 * 2**20
-    hostile.visit.stop()
-    hostile.visit.start()
-    hostile.visit.enter()
-    hostile.kernel = hostile.visit.kernel()
-    assert hostile.works()
-    hostile.run("import os; os.remove('/home/colibri/fill'); os.remove('/home/colibri/fill2')")
+    try:
+        with others_go_on(live, victim):
+            assert attack(fill) == "Disk quota exceeded True"
+        assert victim.run("print(open('/home/lince/other', 'wb').write(b'x' * 2**20))") == str(2**20)
+        assert not live.state.pool.exists() or whole(live.state.pool)
+        hostile.visit.stop()
+        hostile.visit.start()
+        hostile.visit.enter()
+        hostile.kernel = hostile.visit.kernel()
+        assert hostile.works()
+    finally:
+        for name in ("fill", "fill2"):
+            (live.state.homes / "colibri" / name).unlink(missing_ok=True)
+
+
+def test_what_homes_free_stays_theirs(live: Live) -> None:
+    """The host's other programs cannot take the room that a deleted file had: it is never handed back."""
+    if not live.state.pool.exists():
+        pytest.skip("homes are on the host's own btrfs")
+    options = subprocess.run(["findmnt", "--noheadings", "--output", "OPTIONS", live.state.homes], capture_output=True, text=True, check=True).stdout
+    assert not any(option.startswith("discard") for option in options.strip().split(","))
+    assert whole(live.state.pool)
 
 
 def test_many_small_files_end_too(attack: Attack, hostile: Person) -> None:

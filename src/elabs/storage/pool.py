@@ -12,6 +12,8 @@ from elabs.storage.run import StorageError, run
 SMALLEST = 256 * 2**20
 """Bytes below which btrfs makes no sense of a file."""
 _SPARE = 512 * 2**20
+_OPTIONS = "nosuid,nodev,noatime,nodiscard"
+"""Without nodiscard, btrfs gives what a deleted file had back to the host, whose other programs then take it: the homes would end before their pool does."""
 
 
 def ensure(state: State, config: Config) -> None:
@@ -19,7 +21,7 @@ def ensure(state: State, config: Config) -> None:
     state.homes.mkdir(mode=0o711, parents=True, exist_ok=True)
     if not on_btrfs(state.homes):
         _ensure_file(state, config.storage.pool)
-        run("mount", "-o", "loop,nosuid,nodev,noatime", "-t", "btrfs", str(state.pool), str(state.homes))
+        run("mount", "-o", f"loop,{_OPTIONS}", "-t", "btrfs", str(state.pool), str(state.homes))
     elif is_mounted(state):
         _grow(state, config.storage.pool)
     os.chmod(state.homes, 0o711)
@@ -71,14 +73,19 @@ def _ensure_file(state: State, size: int) -> None:
 
 
 def _enlarge(state: State, size: int) -> bool:
-    """Allocate more of the file where the setting was raised; a lowered one changes nothing, since homes may use what is there."""
-    have = state.pool.stat().st_size
-    if size <= have:
+    """Allocate more of the file where the setting was raised; a lowered one changes nothing, since homes may use what is there. Whether it grew.
+
+    What is allocated is counted, not assumed: a copy or a restored backup of the file has holes.
+    """
+    there = state.pool.stat()
+    wanted = max(size, there.st_size)
+    missing = wanted - there.st_blocks * 512
+    if missing <= 0:
         return False
-    _room(state, size - have)
+    _room(state, missing)
     with state.pool.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), have, size - have)
-    return True
+        os.posix_fallocate(file.fileno(), 0, wanted)
+    return wanted > there.st_size
 
 
 def _grow(state: State, size: int) -> None:
