@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -76,6 +77,21 @@ def test_a_lab_that_dies_is_noticed_and_the_person_told(live: Live, worker: Work
     spanish = worker.visit.get("hub/home").text
     assert english != spanish
     worker.visit.start()
+    worker.visit.stop()
+
+
+def test_a_lab_that_is_back_at_once_answers_at_once(live: Live, worker: Worker) -> None:
+    """The proxy still holds connections to the lab that died, and sends none of the new one's requests into them."""
+    url, session = f"{worker.visit.lab_url}/api/status", worker.visit.session
+    with ThreadPoolExecutor(20) as browser:
+        assert {answer.status_code for answer in browser.map(lambda _: session.get(url), range(100))} == {200}
+        address = live.labs()["colibri"]["address"]
+        os.kill(worker.pid, signal.SIGKILL)
+        eventually("the hub knows that the lab is gone", lambda: worker.visit.server() is None, 15)
+        worker.visit.start()
+        worker.visit.enter()
+        assert live.labs()["colibri"]["address"] != address
+        assert {answer.status_code for answer in browser.map(lambda _: session.get(url), range(100))} == {200}
     worker.visit.stop()
 
 

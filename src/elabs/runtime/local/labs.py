@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import time
@@ -65,6 +66,7 @@ class Labs:
         self._labs: dict[str, Running] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._indexes: dict[str, int] = {}
+        self._turn = random.randrange(network.capacity(instance))
         self._starts = asyncio.Semaphore(2 * (os.cpu_count() or 1))
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -304,9 +306,11 @@ class Labs:
         os.replace(partial, path)
 
     def _index(self, name: str) -> int:
-        taken = set(self._indexes.values())
-        for index in range(network.FIRST_LAB, network.FIRST_LAB + network.capacity(self._instance)):
-            if index not in taken:
+        """The next free address in turn, not the lowest: the proxy still holds connections to the lab that had it last, and a request on one of them would fail."""
+        taken, capacity = set(self._indexes.values()), network.capacity(self._instance)
+        for _ in range(capacity):
+            self._turn = (self._turn + 1) % capacity
+            if (index := network.FIRST_LAB + self._turn) not in taken:
                 self._indexes[name] = index
                 return index
         raise RuntimeRefused("no-room", "there are no addresses left for one more lab; see labs.network.range")
