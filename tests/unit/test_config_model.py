@@ -5,7 +5,8 @@ from importlib.metadata import entry_points
 import pytest
 from pydantic import ValidationError
 
-from elabs.config.model import OAUTH_CLASSES, Config, Size, listen_address
+from elabs.config.model import OAUTH_CLASSES, Config, Size
+from elabs.config.section import listen_address
 
 
 def test_settings_in_force_survive_json() -> None:

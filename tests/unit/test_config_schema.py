@@ -47,6 +47,11 @@ _GOOD: dict[str, list[Any]] = {
     "network": ["10.1.0.0/16", "192.168.1.1"],
     "address:port": ["127.0.0.1:8000", "[::]:443"],
     "address of a site": ["https://x.example.org", "http://x:8000/"],
+    "name in Kubernetes": ["ceph-filesystem", "a.b"],
+    "image reference": ["elabs", "registry.example.org:5000/elabs/lab@sha256:aa"],
+    "taint": ["nvidia.com/gpu", "a=b:NoSchedule", "a:NoExecute"],
+    "time of day": ["08:45", "23:59"],
+    "true or false": [True, False],
     "whole number": [64, 100, 636],
     "number": [1, 0.5, 8.0],
 }
@@ -61,7 +66,8 @@ def _values(node: tree.Node) -> list[Any]:
     if node.plain.get("type") == "array":
         return [[], _values(tree.Node(node.plain["items"]))]
     if node.kind == "settings":
-        return [{}, {"class": "github", "client_id": "x"}]
+        numbers = (node.plain.get("additionalProperties") or {}) == {"type": "integer"}
+        return [{}, {"nvidia.com/gpu": 1} if numbers else {"class": "github", "client": "x"}]
     return _GOOD[node.kind]
 
 

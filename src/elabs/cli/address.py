@@ -3,7 +3,8 @@
 import http.client
 import ssl
 
-from elabs.config.model import Config, listen_address
+from elabs.config.model import Config
+from elabs.config.section import listen_address
 
 _SECONDS = 5.0
 

@@ -6,87 +6,16 @@ The docstring below each setting is its documentation: the reference and the JSO
 
 import ipaddress
 import re
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from elabs.config.files import File, Folder, SecretFile, resolve
+from elabs.config.kubernetes import Headroom, Kubernetes, Nodes
+from elabs.config.section import Host, Listen, Name, Network, Section, Text, Url, refuse
 from elabs.config.units import ByteSize, Duration, format_bytes, shown
 
-NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 _PLACEHOLDER = re.compile(r"{(\w*)}")
-
-
-def _name(value: str) -> str:
-    if not re.fullmatch(NAME_PATTERN, value):
-        raise ValueError(f"{shown(value)} is not a name; use a-z, 0-9 and - inside, 32 characters at most")
-    return value
-
-
-def _network(value: Any) -> str:
-    try:
-        whole = ipaddress.IPv4Network(value if isinstance(value, str) else "", strict=False)
-        if value in (str(whole), str(whole.network_address)):
-            return str(whole)
-    except ValueError:
-        raise ValueError(f"{shown(value)} is not a network; write an IPv4 address range like 10.1.2.0/24") from None
-    raise ValueError(f"{shown(value)} is an address inside a network; the network is {whole}")
-
-
-def _listen(value: Any) -> str:
-    text = value if isinstance(value, str) else ""
-    host, port = listen_address(text)
-    try:
-        address = ipaddress.ip_address(host)
-        if not 1 <= port <= 65535 or (address.version == 6) != text.startswith("["):
-            raise ValueError
-    except ValueError:
-        raise ValueError(f"{shown(value)} is not an address to listen on; write ADDRESS:PORT, like 127.0.0.1:8000, 0.0.0.0:443 or [::]:443") from None
-    return text
-
-
-def _url(value: Any) -> str:
-    text = value if isinstance(value, str) else ""
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/") and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or re.search(r"[\s?#@]", text):
-        raise ValueError(f"{shown(value)} is not the address of a site; write https://NAME, without a path")
-    return text.rstrip("/")
-
-
-def _host(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?", value) or re.search(r"^[^:]+:\d+$", value):
-        raise ValueError(f"{shown(value)} is not a host; write its name or address alone, like ldap.example.org: port and security are settings of their own")
-    return value.strip("[]")
-
-
-Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN, "title": "name"})]
-Network = Annotated[str, BeforeValidator(_network), WithJsonSchema({"type": "string", "pattern": r"^\d{1,3}(\.\d{1,3}){3}(/\d{1,2})?$", "title": "network"})]
-Listen = Annotated[
-    str,
-    BeforeValidator(_listen),
-    WithJsonSchema({"type": "string", "pattern": r"^(\d{1,3}(\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\]):\d{1,5}$", "title": "address:port"}),
-]
-Url = Annotated[str, BeforeValidator(_url), WithJsonSchema({"type": "string", "pattern": r"^https?://[^/\s?#@]+/?$", "title": "address of a site"})]
-Host = Annotated[str, BeforeValidator(_host), WithJsonSchema({"type": "string", "pattern": r"^[A-Za-z0-9._:\[\]-]+$", "title": "host"})]
-Text = Annotated[str, Field(min_length=1)]
-
-
-def _refuse(*problems: tuple[str, str]) -> None:
-    """Raise what is wrong between several settings of a section: pairs of the setting that is to be changed, below the section, and one line."""
-    if problems:
-        raise PydanticCustomError("between", "{text}", {"text": "; ".join(text for _, text in problems), "problems": list(problems)})
-
-
-class Section(BaseModel):
-    """A part of the file: unknown keys are errors, a number is no text, values do not change after validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Tls(Section):
@@ -177,7 +106,7 @@ class Ldap(Section):
             problems.append(("search_password_file", "needs search_user beside it"))
         if not self.has_groups:
             problems += [(name, "needs group_base, or search_base, to find groups in") for name in ("allowed_group", "admin_group") if getattr(self, name)]
-        _refuse(*problems)
+        refuse(*problems)
         return self
 
     @property
@@ -241,7 +170,7 @@ class Login(Section):
                 found["client_secret_file"] = str(resolve(value["client_secret_file"], (info.context or {}).get("folder"), "file", secret=True))
             except ValueError as error:
                 problems.append(("client_secret_file", str(error)))
-        _refuse(*problems)
+        refuse(*problems)
         return found
 
     @model_validator(mode="after")
@@ -253,7 +182,7 @@ class Login(Section):
             problems.append(("method", "is oauth, but login.oauth is missing"))
         if self.ldap and self.oauth and "method" not in self.model_fields_set:
             problems.append(("oauth", "login.ldap is given too; say which is in force with login.method"))
-        _refuse(*problems)
+        refuse(*problems)
         return self
 
 
@@ -272,11 +201,23 @@ class Size(Section):
     """Processes and threads a lab may have."""
     tmp: ByteSize = Field(default_factory=_half, ge=2**20, json_schema_extra={"x-default": "half of `memory`, 1G at most"})
     """Size of /tmp, which is part of the lab's memory."""
+    memory_request: ByteSize = Field(default_factory=lambda data: data["memory"] // 2, ge=2**20, json_schema_extra={"x-default": "half of `memory`"})
+    """Kubernetes: memory that is set aside for a lab on its node; what it uses beyond that, others may need."""
+    cpu_request: float = Field(default_factory=lambda data: round(data["cpu"] / 4, 3), ge=0.001, le=1024, json_schema_extra={"x-default": "a quarter of `cpu`"})
+    """Kubernetes: CPUs that are set aside for a lab on its node."""
+    resources: dict[Text, int] = {}
+    """Kubernetes: other resources of a node that a lab takes whole, such as `nvidia.com/gpu: 1`."""
 
     @model_validator(mode="after")
     def _fits(self) -> "Size":
+        problems = []
         if self.tmp > self.memory:
-            _refuse(("tmp", f"{format_bytes(self.tmp)} is more than the lab's memory, {format_bytes(self.memory)}"))
+            problems.append(("tmp", f"{format_bytes(self.tmp)} is more than the lab's memory, {format_bytes(self.memory)}"))
+        if self.memory_request > self.memory:
+            problems.append(("memory_request", f"{format_bytes(self.memory_request)} is more than the lab's memory, {format_bytes(self.memory)}"))
+        if self.cpu_request > self.cpu:
+            problems.append(("cpu_request", f"{self.cpu_request:g} is more than the lab's cpu, {self.cpu:g}"))
+        refuse(*problems)
         return self
 
 
@@ -300,6 +241,8 @@ class Profile(Section):
     """One of `sizes`."""
     groups: list[Text] = []
     """Directory groups whose members may pick it; empty: everybody."""
+    nodes: Nodes = Nodes()
+    """Kubernetes: on which nodes its labs run."""
 
 
 class Home(Section):
@@ -342,7 +285,7 @@ class LabNetwork(Section):
         for index, network in enumerate(self.allow):
             if ipaddress.IPv4Network(network).overlaps(own):
                 problems.append((f"allow.{index}", f"{network} holds the labs' own addresses, {self.range}: labs would reach each other"))
-        _refuse(*problems)
+        refuse(*problems)
         return self
 
 
@@ -355,6 +298,8 @@ class Labs(Section):
     """What labs reach."""
     start_timeout: Duration = Field(default=60, ge=1)
     """How long a start may take before it counts as failed."""
+    headroom: Headroom = Headroom()
+    """Room kept free for the next labs, so that nobody waits for a new node. Kubernetes alone."""
 
 
 class Hub(Section):
@@ -400,6 +345,8 @@ class Config(Section):
     """The life of a lab."""
     hub: Hub = Hub()
     """JupyterHub itself."""
+    kubernetes: Kubernetes = Kubernetes()
+    """For a cluster alone; one machine checks this section and does not use it."""
 
     @field_validator("sizes", mode="before")
     @classmethod
@@ -419,7 +366,7 @@ class Config(Section):
                 problems.append((f"profiles.{name}.groups", f"login.method is {self.login.method}, which has no groups; nobody could pick this profile"))
             if profile.groups and self.login.method == "ldap" and self.login.ldap and not self.login.ldap.has_groups:
                 problems.append((f"profiles.{name}.groups", "login.ldap needs group_base, or search_base, to find groups in"))
-        _refuse(*problems)
+        refuse(*problems)
         return self
 
     def image_of(self, profile: str) -> str:
@@ -429,9 +376,3 @@ class Config(Section):
     def size_of(self, profile: str) -> Size:
         """The limits of a profile's labs."""
         return self.sizes[self.profiles[profile].size]
-
-
-def listen_address(listen: str) -> tuple[str, int]:
-    """`127.0.0.1:8000` -> (`127.0.0.1`, 8000); brackets of an IPv6 address are dropped. Where there is no port, 0."""
-    host, _, port = listen.rpartition(":")
-    return host.removeprefix("[").removesuffix("]"), int(port) if port.isascii() and port.isdigit() else 0

@@ -97,6 +97,8 @@ class Node:
         if "default" not in self.about:
             return "none"
         value = self.about["default"]
+        if isinstance(value, bool):
+            return f"`{str(value).lower()}`"
         if isinstance(value, list):
             return f"`[{', '.join(value)}]`"
         return f"`{value:g}`" if isinstance(value, float) else '`""`' if value == "" else f"`{value}`"

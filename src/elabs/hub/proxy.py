@@ -7,7 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from elabs.config.model import Config, listen_address
+from elabs.config.model import Config
+from elabs.config.section import listen_address
 from elabs.config.state import State
 from elabs.runtime.protocol import HUB_PORT, PROXY_API_PORT
 from elabs.storage.ids import Instance

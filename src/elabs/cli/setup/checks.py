@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from elabs.cli.setup import debian
-from elabs.config.model import Config, listen_address
+from elabs.config.model import Config
+from elabs.config.section import listen_address
 from elabs.config.state import State
 from elabs.config.units import format_bytes
 from elabs.runtime.images import definition

@@ -306,7 +306,7 @@ class Labs:
         os.replace(partial, path)
 
     def _index(self, name: str) -> int:
-        """The next free address in turn, not the lowest: the proxy still holds connections to the lab that had it last, and a request on one of them would fail."""
+        """The next free address in turn, not the lowest: the proxy still holds connections to the lab that had it last, and a request on one would fail."""
         taken, capacity = set(self._indexes.values()), network.capacity(self._instance)
         for _ in range(capacity):
             self._turn = (self._turn + 1) % capacity
