@@ -18,6 +18,7 @@ from elabs.hub.configure import SnippetError, configure
 from elabs.hub.reconcile import daemon_is_there, stop_unknown
 from elabs.hub.request import Application
 from elabs.hub.spawner import LabSpawner
+from elabs.hub.waiting import wait_for_address
 from elabs.runtime.client import RuntimeClient
 from elabs.runtime.protocol import Lab
 from elabs.storage.ids import Instance
@@ -85,7 +86,9 @@ def main() -> None:
     os.umask(0o077)
     traits = Traits()
     try:
-        configure(traits, Config.model_validate_json(state.config.read_text(encoding="utf-8")), state, Instance.load(state))
+        instance = Instance.load(state)
+        configure(traits, Config.model_validate_json(state.config.read_text(encoding="utf-8")), state, instance)
+        wait_for_address(instance.gateway, "elabs hub")
     except (OSError, SnippetError) as error:
         print(f"elabs hub: {error}", file=sys.stderr)
         sys.exit(2)

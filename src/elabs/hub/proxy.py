@@ -10,6 +10,7 @@ from pathlib import Path
 from elabs.config.model import Config
 from elabs.config.section import listen_address
 from elabs.config.state import State
+from elabs.hub.waiting import wait_for_address
 from elabs.runtime.protocol import HUB_PORT, PROXY_API_PORT
 from elabs.storage.ids import Instance
 
@@ -40,8 +41,10 @@ def main() -> None:
     """Become the proxy. Ends with status 2 and one line where a file is missing."""
     state = State(Path(os.environ["ELABS_STATE"]))
     try:
-        line = command(Config.model_validate_json(state.config.read_text(encoding="utf-8")), state, Instance.load(state))
+        instance = Instance.load(state)
+        line = command(Config.model_validate_json(state.config.read_text(encoding="utf-8")), state, instance)
         token = (state.proxy / "secrets" / "proxy_token").read_text(encoding="utf-8").strip()
+        wait_for_address(instance.api, "elabs proxy")
         os.execve(line[0], line, {**os.environ, "CONFIGPROXY_AUTH_TOKEN": token, "NODE_ENV": "production"})
     except OSError as error:
         print(f"elabs proxy: {error}", file=sys.stderr)
