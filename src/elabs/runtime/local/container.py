@@ -176,3 +176,12 @@ def usage(folders: dict[str, Path]) -> dict[str, Any]:
 def _field(path: Path, name: str) -> int:
     found = re.search(rf"^{name} (\d+)$", path.read_text(), re.MULTILINE)
     return int(found[1]) if found else 0
+
+
+async def machine_goes_down() -> bool:
+    """Whether the machine is being shut down: systemd then ends labs before it ends the daemon. Where it does not run the machine, nobody can say."""
+    if not SYSTEMD:
+        return False
+    asked = await asyncio.create_subprocess_exec("systemctl", "is-system-running", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE)
+    said, _ = await asked.communicate()
+    return said.strip() == b"stopping"

@@ -281,8 +281,8 @@ class Labs:
         del self._labs[name]
         kills = container.usage(running.folders)["oom_kills"]
         self._forget(running)
+        reason = running.asked or ("memory" if kills else "machine" if await container.machine_goes_down() else "crashed")
         await self._clear(name)
-        reason = running.asked or ("memory" if kills else "crashed")
         self._journal.append("ended", record["person"], name, reason, oom_kills=kills, memory_limit_bytes=record["memory_limit_bytes"])
         if not running.ended.done():
             running.ended.set_result((reason, f"{kills} processes killed for memory" if kills else ""))
