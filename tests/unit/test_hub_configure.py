@@ -10,11 +10,16 @@ from traitlets.config import LazyConfigValue
 from elabs.config.model import Config
 from elabs.config.state import State
 from elabs.hub.app import Hub
-from elabs.hub.configure import SnippetError, configure, culler_command, landing, run_snippets
+from elabs.hub.configure import SnippetError, configure, culler_command, labs_of_the_daemon, landing, run_snippets
+from elabs.hub.place import on_one_machine
 from elabs.hub.proxy import ERROR_PAGES, command
 from elabs.hub.roles import ADMINISTRATORS, roles
 from elabs.hub.spawner import LabSpawner
 from elabs.storage.ids import Instance
+
+
+def one_machine(traits: Traits, config: Config, state: State, instance: Instance) -> None:
+    configure(traits, config, on_one_machine(config, state, instance), lambda c: labs_of_the_daemon(c, config, state))
 
 
 def made(tmp_path: Path, **settings: Any) -> tuple[Traits, State, Instance]:
@@ -24,7 +29,7 @@ def made(tmp_path: Path, **settings: Any) -> tuple[Traits, State, Instance]:
     (state.hub / "secrets/status_token").write_text("s" * 32 + "\n")
     instance = Instance(0, str(state.root), 1879048192, "198.18.0.0/20")
     traits = Traits()
-    configure(traits, Config.model_validate(settings), state, instance)
+    one_machine(traits, Config.model_validate(settings), state, instance)
     return traits, state, instance
 
 
@@ -77,7 +82,7 @@ def test_the_idle_rule_is_the_cullers(tmp_path: Path) -> None:
 
 def test_a_missing_secret_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        configure(Traits(), Config(), State(tmp_path), Instance(0, str(tmp_path), 1879048192, "198.18.0.0/20"))
+        one_machine(Traits(), Config(), State(tmp_path), Instance(0, str(tmp_path), 1879048192, "198.18.0.0/20"))
 
 
 def test_people_land_in_their_lab_or_at_home() -> None:

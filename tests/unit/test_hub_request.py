@@ -52,4 +52,13 @@ def request(peer: str, *forwarded: str, **others: str) -> HTTPServerRequest:
     ],
 )
 def test_the_address_that_the_proxy_saw(asked: HTTPServerRequest, address: str) -> None:
-    assert client_address(asked, PROXY) == address
+    assert client_address(asked, {PROXY, "127.0.0.1"}.__contains__) == address
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "address"),
+    [("203.0.113.7, 10.244.0.9", "203.0.113.7"), ("10.0.0.1, 203.0.113.7, 10.244.0.9", "203.0.113.7"), ("10.244.0.9", "10.244.0.9")],
+)
+def test_a_proxy_in_front_of_ours_is_not_the_person(forwarded: str, address: str) -> None:
+    assert client_address(request(PROXY, forwarded), {PROXY}.__contains__, before=1) == address
+    assert client_address(request("10.244.0.30", forwarded), {PROXY}.__contains__, before=1) == "10.244.0.30"

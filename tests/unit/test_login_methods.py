@@ -28,7 +28,7 @@ def made(tmp_path: Path, login: dict[str, Any], site: dict[str, Any] | None = No
     config = Config.model_validate({"login": login, "site": site or {}})
     traits = Traits()
     configure(traits, config, state)
-    return authenticator(config.login, "198.18.0.1")(config=traits), traits
+    return authenticator(config.login, lambda request: "203.0.113.7")(config=traits), traits
 
 
 def test_demo(tmp_path: Path) -> None:

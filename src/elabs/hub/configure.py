@@ -1,9 +1,11 @@
-"""`elabs.yaml` and the instance made into JupyterHub's configuration: all that JupyterHub is told stands here. Only sets, never appends to what is there.
+"""`elabs.yaml` and the place made into JupyterHub's configuration: all that JupyterHub is told stands here. Only sets, never appends to what is there.
 
 The last word is the operator's: `hub.snippets` run after all of it.
 """
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,13 @@ from elabs.config.model import Config
 from elabs.config.state import State
 from elabs.hub import pages, spawner
 from elabs.hub.login import methods
+from elabs.hub.place import Place
+from elabs.hub.request import client_address
 from elabs.hub.roles import CULLER, STATUS, roles
 from elabs.hub.text import use_language
-from elabs.runtime.protocol import HUB_PORT, PROXY_API_PORT
-from elabs.storage.ids import Instance
 
 _QUEUE_SECONDS = 240
-"""How long a start may wait for its turn in the daemon, beyond the time the start itself may take."""
+"""How long a start may wait for its turn, beyond the time the start itself may take."""
 _ROUTES_SECONDS = 5
 """How soon the routes to labs are back after a restart of the proxy."""
 
@@ -26,48 +28,56 @@ class SnippetError(Exception):
     """A snippet failed; `str()` is one line with file and line."""
 
 
-def configure(c: Any, config: Config, state: State, instance: Instance) -> None:
-    """Set all of JupyterHub's configuration on `c`. OSError where one of the hub's secrets is missing, SnippetError where a snippet fails."""
-    _hub(c, config, state, instance)
-    _proxy(c, config, state, instance)
-    _labs(c, config, state)
-    _pages(c, config)
-    c.JupyterHub.authenticator_class = methods.authenticator(config.login, instance.gateway)
-    methods.configure(c, config, state)
-    _services(c, config, state)
+def configure(c: Any, config: Config, place: Place, labs: Callable[[Any], None]) -> None:
+    """Set all of JupyterHub's configuration on `c`; `labs` sets how labs are made.
+
+    OSError where one of the hub's secrets is missing, SnippetError where a snippet fails.
+    """
+    _hub(c, config, place)
+    _proxy(c, config, place)
+    labs(c)
+    _pages(c, config, place)
+    c.JupyterHub.authenticator_class = methods.authenticator(config.login, partial(client_address, is_proxy=place.is_proxy, before=place.proxies_before))
+    methods.configure(c, config, place.state)
+    _services(c, config, place.state)
     if config.hub.snippets:
         run_snippets(c, config.hub.snippets)
 
 
-def _hub(c: Any, config: Config, state: State, instance: Instance) -> None:
+def _hub(c: Any, config: Config, place: Place) -> None:
     hub = c.JupyterHub
-    hub.hub_bind_url = f"http://{instance.gateway}:{HUB_PORT}"
-    hub.db_url = config.hub.database or f"sqlite:///{state.hub / 'jupyterhub.sqlite'}"
+    hub.hub_bind_url = place.hub_url
+    hub.hub_connect_url = place.hub_url_for_others
+    hub.db_url = config.hub.database or f"sqlite:///{place.state.hub / 'jupyterhub.sqlite'}"
     hub.upgrade_db = True
-    hub.cookie_secret_file = str(state.hub / "cookie_secret")
+    hub.cookie_secret_file = str(place.state.hub / "cookie_secret")
     hub.cleanup_servers = False
     hub.cleanup_proxy = False
     hub.admin_access = False
     hub.allow_named_servers = False
     hub.authenticate_prometheus = True
-    hub.concurrent_spawn_limit = 0  # the daemon queues
+    hub.concurrent_spawn_limit = 0  # starts queue where labs are made
 
 
-def _proxy(c: Any, config: Config, state: State, instance: Instance) -> None:
-    scheme = "https" if config.site.tls else "http"
-    c.JupyterHub.bind_url = f"{scheme}://{config.site.listen}/"
+def _proxy(c: Any, config: Config, place: Place) -> None:
+    c.JupyterHub.bind_url = place.proxy_url
     if config.site.url:
         c.JupyterHub.public_url = config.site.url
     c.JupyterHub.last_activity_interval = _ROUTES_SECONDS
     c.ConfigurableHTTPProxy.should_start = False
-    c.ConfigurableHTTPProxy.api_url = f"http://{instance.api}:{PROXY_API_PORT}"
-    c.ConfigurableHTTPProxy.auth_token = _token(state, "proxy_token")
+    c.ConfigurableHTTPProxy.api_url = place.proxy_api
+    c.ConfigurableHTTPProxy.auth_token = _token(place.state, "proxy_token")
 
 
-def _labs(c: Any, config: Config, state: State) -> None:
+def labs_of_the_daemon(c: Any, config: Config, state: State) -> None:
+    """Labs that the daemon of one machine makes."""
     c.JupyterHub.spawner_class = spawner.LabSpawner
-    labs = c.LabSpawner
-    labs.socket = str(state.socket)
+    c.LabSpawner.socket = str(state.socket)
+    any_labs(c.LabSpawner, config)
+
+
+def any_labs(labs: Any, config: Config) -> None:
+    """What every spawner of ours is told; `labs` is its section."""
     labs.settings = config
     labs.queue_seconds = _QUEUE_SECONDS
     labs.start_timeout = config.labs.start_timeout + _QUEUE_SECONDS + 30
@@ -78,14 +88,14 @@ def _labs(c: Any, config: Config, state: State) -> None:
     labs.post_stop_hook = spawner.forget_tokens
 
 
-def _pages(c: Any, config: Config) -> None:
+def _pages(c: Any, config: Config, place: Place) -> None:
     use_language(config.site.language)
     c.JupyterHub.template_paths = [str(pages.TEMPLATES)]
     c.JupyterHub.redirect_to_server = False
     c.JupyterHub.default_url = landing
     c.JupyterHub.tornado_settings = {
         # JupyterHub's own cookies are secure behind https by themselves, but for the one against forged requests
-        "cookie_options": {"samesite": "Lax", **({"secure": True} if config.site.tls else {})},
+        "cookie_options": {"samesite": "Lax", **({"secure": True} if place.secure_cookies else {})},
         "headers": {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin"},
     }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ from elabs.config.model import Config
 from elabs.config.units import format_bytes, format_duration
 from elabs.hub.request import current
 from elabs.hub.text import ago, known, language, text, texts
-from elabs.runtime.client import RuntimeClient
 from elabs.runtime.protocol import RuntimeRefused
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -17,16 +17,16 @@ _SECONDS = 1.0
 """How long a page waits for the daemon's word on a lab's end."""
 
 
-def names(config: Config, client: RuntimeClient) -> dict[str, Any]:
-    """Names for templates, beside JupyterHub's own."""
+def names(config: Config, ended: Callable[[str], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    """Names for templates, beside JupyterHub's own. `ended` tells how a person's last lab ended: OSError or RuntimeRefused where it cannot."""
 
     async def last_end(person: str) -> str:
         """One sentence on why the person's last lab ended; empty where they asked for it, or nobody can say."""
         try:
-            ended = await asyncio.wait_for(client.ended(person), _SECONDS)
+            found = await asyncio.wait_for(ended(person), _SECONDS)
         except (OSError, RuntimeRefused):
             return ""
-        return ended_sentence(ended, time.time())
+        return ended_sentence(found, time.time())
 
     return {
         "t": text,

@@ -4,6 +4,7 @@ Tornado answers each request in a task of its own, and tasks inherit the context
 is seen by everything that is done for it, and by nothing else.
 """
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -50,17 +51,16 @@ def preferred(accepted: str) -> str:
     return "en"
 
 
-def client_address(request: HTTPServerRequest, hub_address: str) -> str:
-    """The address that a person's browser has, as our proxy saw it.
+def client_address(request: HTTPServerRequest, is_proxy: Callable[[str], bool], before: int = 0) -> str:
+    """The address that a person's browser has, as our proxy saw it; with proxies `before` ours, as the first of them did.
 
-    The proxy appends the address it hears to X-Forwarded-For, so only the last one is the proxy's word; the others, and X-Real-IP, are what the browser says of
-    itself. The proxy is on this machine, so it comes from the very address that it asks (from 127.0.0.1, if that is a loopback address). Whoever comes from
-    elsewhere is a lab, which may write any header.
+    Each proxy appends the address it hears to X-Forwarded-For, so only as many words at its end as there are proxies are theirs; the others, and X-Real-IP,
+    are what the browser says of itself. Whoever comes from elsewhere than `is_proxy` knows is a lab, which may write any header.
     """
     context = getattr(request.connection, "context", None)
     address = getattr(context, "address", None)
     peer = str(address[0]) if isinstance(address, tuple) and address else str(request.remote_ip)
-    forwarded = request.headers.get_list("X-Forwarded-For")
-    if peer in (hub_address, "127.0.0.1") and forwarded:
-        return forwarded[-1].split(",")[-1].strip()
+    heard = [word.strip() for line in request.headers.get_list("X-Forwarded-For") for word in line.split(",")]
+    if is_proxy(peer) and heard:
+        return heard[-1 - before] if len(heard) > before else heard[0]
     return peer

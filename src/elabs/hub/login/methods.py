@@ -1,10 +1,12 @@
 """`login.method` made into JupyterHub's settings: which authenticator, and its traits."""
 
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from jupyterhub.auth import Authenticator
+from tornado.httputil import HTTPServerRequest
 
 from elabs.config.model import Config, Login
 from elabs.config.state import State
@@ -13,15 +15,14 @@ from elabs.hub.login.attempts import Attempts
 from elabs.hub.login.demo import DemoAuthenticator
 from elabs.hub.login.guard import guarded
 from elabs.hub.login.ldap import LdapAuthenticator
-from elabs.hub.request import client_address
 
 
-def authenticator(login: Login, hub_address: str) -> type[Authenticator]:
-    """The class of the method, behind the guard; `hub_address` is where the hub listens."""
+def authenticator(login: Login, address_of: Callable[[HTTPServerRequest], str]) -> type[Authenticator]:
+    """The class of the method, behind the guard; `address_of` tells from which address a person's request comes."""
     own: dict[str, type[Authenticator]] = {"demo": DemoAuthenticator, "ldap": LdapAuthenticator}
     base = own.get(login.method) or registered(login.oauth["class"] if login.method == "oauth" else login.method)
     attempts = Attempts(login.attempts.limit, login.attempts.within)
-    return guarded(base, attempts, lambda handler: client_address(handler.request, hub_address), form=login.method != "oauth")
+    return guarded(base, attempts, lambda handler: address_of(handler.request), form=login.method != "oauth")
 
 
 def configure(c: Any, config: Config, state: State) -> None:
