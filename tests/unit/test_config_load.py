@@ -104,6 +104,11 @@ def test_a_mark_of_utf8_at_the_start_is_no_matter(folder: Path) -> None:
         ("sizes: {a: {pids: 99999999}}\n", "elabs.yaml:1: sizes.a.pids: 99999999 is too large; at most 65536"),
         ("sizes: {small: {tmp: 3G}}\n", "elabs.yaml:1: sizes.small.tmp: 3G is more than the lab's memory, 1G"),
         ("sizes: {A B: {}}\n", "elabs.yaml:1: sizes.A B: 'A B' is not a name; use a-z, 0-9 and - inside, 32 characters at most"),
+        ("image: hub\n", "elabs.yaml:1: image: 'hub' is the image of hub and proxy, which labs cannot start from; write full, small or one of your own"),
+        (
+            "profiles:\n  a: {title: x, image: hub}\n",
+            "elabs.yaml:2: profiles.a.image: 'hub' is the image of hub and proxy, which labs cannot start from; write full, small or one of your own",
+        ),
         ("sizes: 5\n", "elabs.yaml:1: sizes: 5 is no section; write its settings below it, indented"),
         ("site: elabs\n", "elabs.yaml:1: site: 'elabs' is no section; write its settings below it, indented"),
         ("site: {name: 2026}\n", 'elabs.yaml:1: site.name: 2026 is not text; put it in quotes: "2026"'),

@@ -19,8 +19,8 @@ PAGES = {file: text for file, text in texts() if file.suffix == ".md"}
 
 @pytest.mark.parametrize("name", sorted(generate.files()))
 def test_what_is_written_from_the_model_is_fresh(name: str) -> None:
-    written = (ROOT / "docs" / name).read_text(encoding="utf-8")
-    assert written == generate.files()[name], f"docs/{name} is stale; run python -m elabs.config.generate --write"
+    written = (ROOT / name).read_text(encoding="utf-8")
+    assert written == generate.files()[name], f"{name} is stale; run python -m elabs.config.generate --write"
 
 
 def test_the_page_of_commands_is_fresh() -> None:

@@ -29,7 +29,7 @@ class Fault(Exception):
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
     monkeypatch.setattr(building.os, "geteuid", lambda: 0)
     monkeypatch.setattr(building, "_check_programs", lambda: None)
-    monkeypatch.setattr(building, "versions", lambda room: {"debian": (room.rootfs / "first").read_text()})
+    monkeypatch.setattr(building, "versions", lambda work: {"debian": (work.room.rootfs / "first").read_text()})
     monkeypatch.setattr(mirror, "sources", lambda suite: ["deb http://mirror.example/debian trixie main"])
     return State(tmp_path)
 

@@ -44,8 +44,11 @@ def test_secrets_of_the_hosts_environment_stay_there(monkeypatch: pytest.MonkeyP
 
 
 def test_the_folder_lent_to_the_build_is_made_anew(tmp_path: Path):
-    (tmp_path / "requirements.txt").write_text("a==1\n")
+    (tmp_path / "first.txt").write_text("a==1\n")
+    (tmp_path / "second.txt").write_text("b==2\n")
     (tmp_path / "input").mkdir()
     (tmp_path / "input/left").write_text("")
-    host.prepare(tmp_path / "input", tmp_path / "requirements.txt")
-    assert {path.name for path in (tmp_path / "input").iterdir()} - {"ca.crt"} == {"apt-host.conf", "apt.conf", "pip.conf", "requirements.txt"}
+    host.prepare(tmp_path / "input", [tmp_path / "first.txt", tmp_path / "second.txt"])
+    assert {path.name for path in (tmp_path / "input").iterdir()} - {"ca.crt"} == {"apt-host.conf", "apt.conf", "pip.conf", "npmrc", "requirements.txt"}
+    assert (tmp_path / "input/requirements.txt").read_text() == "a==1\nb==2\n"
+    assert (tmp_path / "input/npmrc").stat().st_mode & 0o777 == 0o600

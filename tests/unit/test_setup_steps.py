@@ -138,15 +138,6 @@ def test_the_programs_code_is_a_copy_that_stays(tmp_path: Path, monkeypatch: pyt
     assert (first / "src/elabs/__init__.py").read_text() == "x = 1\n"
 
 
-def test_npm_settings_say_only_how_packages_are_reached() -> None:
-    first = "registry=https://registry.example.org/\nnodedir=/usr\nprefix = /opt\n; comment\n//registry.example.org/:_authToken=abc\n"
-    second = "cafile = /etc/ca.pem\nignore-scripts=false\nscript-shell=/bin/evil\n@elabs:registry=https://other.example.org\nhttps-proxy=http://proxy.example.org:3128\n"
-    assert proxy.settings([first, second]) == (
-        "registry=https://registry.example.org/\n//registry.example.org/:_authToken=abc\n"
-        "cafile = /etc/ca.pem\n@elabs:registry=https://other.example.org\nhttps-proxy=http://proxy.example.org:3128\n"
-    )
-
-
 def test_npm_runs_with_our_node_and_nothing_else() -> None:
     outer = {
         "PATH": "/root/.pyenv/shims:/usr/bin",

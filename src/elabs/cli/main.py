@@ -23,7 +23,7 @@ COMMANDS = {
     "try": "Play two people's first day on a running instance, step by step.",
     "doctor": "What this machine can do, what is missing, and how to mend it.",
     "config": "Check, show and document elabs.yaml.",
-    "image": "Build and list the images that labs start from.",
+    "image": "Build and list images, and write them for a cluster.",
     "service": "Run as systemd services.",
     "test": "Run the tests.",
     "bench": "Measure how fast labs start.",

@@ -2,6 +2,7 @@
 since the commonest mistake is to write the secret itself.
 
 The checks run only where a file of settings is read (the validation context names its folder). Settings in force hold absolute paths and are read as they are.
+In a cluster all such files are keys of one Secret, mounted as a folder: of each path only the last part counts there, and a folder is that folder.
 """
 
 import ssl
@@ -40,9 +41,18 @@ def resolve(value: Any, folder: Path | None, what: str, secret: bool = False) ->
     return path
 
 
+def from_context(value: Any, context: Any, what: str, secret: bool = False) -> Path:
+    """As `resolve`, in the folder of the settings (`folder` of the validation context) or where a cluster mounts the files (`mounted`)."""
+    known = context or {}
+    if mounted := known.get("mounted"):
+        named = resolve(value, None, what, secret)
+        return Path(mounted) if what == "folder" else resolve(named.name, mounted, what, secret)
+    return resolve(value, known.get("folder"), what, secret)
+
+
 def _validator(what: str, secret: bool = False) -> PlainValidator:
     def validate(value: Any, info: ValidationInfo) -> Path:
-        return resolve(value, (info.context or {}).get("folder"), what, secret)
+        return from_context(value, info.context, what, secret)
 
     return PlainValidator(validate)
 

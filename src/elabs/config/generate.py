@@ -1,15 +1,17 @@
-"""What is written from the model for people to read: the reference page with its table of defaults, and the JSON schema.
+"""What is written from the model: the reference page with its table of defaults, the JSON schema, and the chart's two files of values.
 
-`python -m elabs.config.generate --write` writes both into docs/; a test compares.
+`python -m elabs.config.generate --write` writes them; a test compares.
 """
 
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from elabs.config import tree
 from elabs.config.document import Where, dotted
+from elabs.config.model import Config
 from elabs.config.schema import schema
 
 _INTRODUCTION = """# `elabs.yaml`
@@ -47,6 +49,11 @@ One file says what the institute offers. Every setting has a default, so an empt
 ## All settings
 """
 
+_VALUES = """\
+# Written by `python -m elabs.config.generate --write` from the model of elabs.yaml: change that, not this.
+# The values file of this chart is the institute's elabs.yaml; docs/configuration.md has all settings. Here are only the defaults that templates read.
+"""
+
 _AFTER = """
 ## Escape hatch
 
@@ -72,9 +79,41 @@ def schema_text() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+def chart_schema_text() -> str:
+    """The schema of the chart's values: that of `elabs.yaml`, and Helm's own `global`."""
+    found = schema()
+    found["properties"] = {**found["properties"], "global": {"type": "object", "description": "Helm's own."}}
+    return json.dumps({**found, "title": "Values of the chart elabs: elabs.yaml"}, indent=2, ensure_ascii=False) + "\n"
+
+
+def chart_values_text() -> str:
+    """The chart's defaults: those that its templates read. What is computed from other settings, or replaced as a whole, is left to the model."""
+    whole = Config().model_dump(mode="json")
+    sizes = {name: {key: size[key] for key in ("memory", "cpu", "pids")} for name, size in whole["sizes"].items()}
+    values = {"image": whole["image"], "sizes": sizes, "kubernetes": {key: value for key, value in whole["kubernetes"].items() if value is not None}}
+    for section in (values["kubernetes"], values["kubernetes"]["hub"]):
+        for key in [key for key, value in section.items() if value is None]:
+            del section[key]
+    return _VALUES + "".join(_yaml(values, 0))
+
+
+def _yaml(values: dict[str, Any], depth: int) -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield f"{'  ' * depth}{key}:\n"
+            yield from _yaml(value, depth + 1)
+        else:
+            yield f"{'  ' * depth}{key}: {json.dumps(value)}\n"
+
+
 def files() -> dict[str, str]:
-    """Every written file: its name in docs/ and what it must hold."""
-    return {"configuration.md": reference(), "elabs.schema.json": schema_text()}
+    """Every written file: its path in the project and what it must hold."""
+    return {
+        "docs/configuration.md": reference(),
+        "docs/elabs.schema.json": schema_text(),
+        "charts/elabs/values.schema.json": chart_schema_text(),
+        "charts/elabs/values.yaml": chart_values_text(),
+    }
 
 
 def _sections(node: tree.Node, where: Where) -> Iterator[str]:
@@ -116,13 +155,13 @@ def _cell(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the files into docs/ with `--write`; without, say which are stale (exit status 1)."""
-    docs = Path(__file__).resolve().parents[3] / "docs"
-    stale = {name: text for name, text in files().items() if not (docs / name).exists() or (docs / name).read_text(encoding="utf-8") != text}
+    """Write the files with `--write`; without, say which are stale (exit status 1)."""
+    project = Path(__file__).resolve().parents[3]
+    stale = {name: text for name, text in files().items() if not (project / name).exists() or (project / name).read_text(encoding="utf-8") != text}
     for name, text in stale.items():
         if "--write" in arguments:
-            (docs / name).write_text(text, encoding="utf-8")
-        print(f"docs/{name}: {'written' if '--write' in arguments else 'stale; run python -m elabs.config.generate --write'}")
+            (project / name).write_text(text, encoding="utf-8")
+        print(f"{name}: {'written' if '--write' in arguments else 'stale; run python -m elabs.config.generate --write'}")
     return 1 if stale and "--write" not in arguments else 0
 
 

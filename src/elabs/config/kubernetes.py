@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
 from elabs import __version__
-from elabs.config.section import Name, Network, Section, Text
+from elabs.config.section import HUB_IMAGE, Name, Network, Section, Text
 from elabs.config.units import ByteSize, shown
 
 _OBJECT = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
@@ -77,7 +77,7 @@ class Images(Section):
     @property
     def hub(self) -> str:
         """Reference of the image of hub and proxy."""
-        return f"{self.repository}/hub:{self.tag}"
+        return f"{self.repository}/{HUB_IMAGE}:{self.tag}"
 
 
 class HubPod(Section):

@@ -45,14 +45,28 @@ def read(path: Path | None) -> Loaded:
     """The settings in a file with the lines they stand in. ConfigError with every problem found."""
     if path is None:
         return Loaded(Config(), Document(), None)
+    return _read(path, {"folder": path.absolute().parent})
+
+
+def from_values(path: Path, files: Path) -> Config:
+    """The settings as the chart hands them on: Helm's values, of which `global` is Helm's own. `files` is where the Secret `kubernetes.files` is mounted.
+
+    ConfigError with every problem found.
+    """
+    return _read(path, {"mounted": files}, theirs=("global",)).config
+
+
+def _read(path: Path, context: dict[str, Path], theirs: tuple[str, ...] = ()) -> Loaded:
     name = _called(path)
     try:
         document = parse(_text(path, name))
     except Unreadable as error:
         raise ConfigError(*(_say(name, problem) for problem in error.problems)) from None
+    for key in theirs:
+        document.data.pop(key, None)
     found = _mend_empty(document)
     try:
-        config = Config.model_validate(document.data, context={"folder": path.absolute().parent})
+        config = Config.model_validate(document.data, context=context)
         found += [Problem(document.line(where), where, text) for where, text in _wrong_files(config)]
         if not found:
             return Loaded(config, document, name)

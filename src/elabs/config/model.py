@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from elabs.config.files import File, Folder, SecretFile, resolve
+from elabs.config.files import File, Folder, SecretFile, from_context
 from elabs.config.kubernetes import Headroom, Kubernetes, Nodes
-from elabs.config.section import Host, Listen, Name, Network, Section, Text, Url, refuse
+from elabs.config.section import Host, LabImage, Listen, Name, Network, Section, Text, Url, refuse
 from elabs.config.units import ByteSize, Duration, format_bytes, shown
 
 _PLACEHOLDER = re.compile(r"{(\w*)}")
@@ -167,7 +167,7 @@ class Login(Section):
         found = dict(value)
         if "client_secret_file" in value:
             try:
-                found["client_secret_file"] = str(resolve(value["client_secret_file"], (info.context or {}).get("folder"), "file", secret=True))
+                found["client_secret_file"] = str(from_context(value["client_secret_file"], info.context, "file", secret=True))
             except ValueError as error:
                 problems.append(("client_secret_file", str(error)))
         refuse(*problems)
@@ -235,12 +235,14 @@ class Profile(Section):
     """What the person picks."""
     description: str = ""
     """One line below the title."""
-    image: Name | None = Field(default=None, json_schema_extra={"x-default": "the file's `image`"})
+    image: LabImage | None = Field(default=None, json_schema_extra={"x-default": "the file's `image`"})
     """Image of the lab."""
     size: Name = "medium"
     """One of `sizes`."""
     groups: list[Text] = []
     """Directory groups whose members may pick it; empty: everybody."""
+    order: int = 0
+    """Place among the profiles: a lower number comes first. Of equal ones the file's order counts, and in a cluster, where Helm sorts names, the alphabet."""
     nodes: Nodes = Nodes()
     """Kubernetes: on which nodes its labs run."""
 
@@ -335,7 +337,7 @@ class Config(Section):
     """What a lab may use, by name. What is given here is added to `small`, `medium` and `large`, or changes them."""
     profiles: dict[Name, Profile] = {"default": Profile(title="Lab")}
     """What people may pick; with one, nobody is asked. What is given here takes the place of `default`."""
-    image: Name = "full"
+    image: LabImage = "full"
     """The image that labs start from: `full`, or `small` (Python and R alone)."""
     apps: list[Name] = ["openrefine"]
     """Web programs with a button in the launcher, of those the image holds."""
@@ -368,6 +370,10 @@ class Config(Section):
                 problems.append((f"profiles.{name}.groups", "login.ldap needs group_base, or search_base, to find groups in"))
         refuse(*problems)
         return self
+
+    def profiles_in_order(self) -> list[str]:
+        """Names of the profiles as people see them; the first is what they get who choose none."""
+        return sorted(self.profiles, key=lambda name: self.profiles[name].order)
 
     def image_of(self, profile: str) -> str:
         """The image that a profile's labs start from."""

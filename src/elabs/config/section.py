@@ -10,12 +10,20 @@ from pydantic_core import PydanticCustomError
 
 from elabs.config.units import shown
 
+HUB_IMAGE = "hub"
+"""The image of hub and proxy in a cluster, and so the one that no lab can have."""
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 
 
 def _name(value: str) -> str:
     if not re.fullmatch(NAME_PATTERN, value):
         raise ValueError(f"{shown(value)} is not a name; use a-z, 0-9 and - inside, 32 characters at most")
+    return value
+
+
+def _lab_image(value: str) -> str:
+    if value == HUB_IMAGE:
+        raise ValueError(f"{shown(value)} is the image of hub and proxy, which labs cannot start from; write full, small or one of your own")
     return value
 
 
@@ -60,6 +68,11 @@ def _host(value: Any) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN, "title": "name"})]
+LabImage = Annotated[
+    Name,
+    AfterValidator(_lab_image),
+    WithJsonSchema({"type": "string", "pattern": NAME_PATTERN, "not": {"const": HUB_IMAGE}, "title": "name"}),
+]
 Network = Annotated[str, BeforeValidator(_network), WithJsonSchema({"type": "string", "pattern": r"^\d{1,3}(\.\d{1,3}){3}(/\d{1,2})?$", "title": "network"})]
 Listen = Annotated[
     str,

@@ -1,12 +1,8 @@
-"""configurable-http-proxy, installed from the project's lock file with the Node that Python's environment carries: the host's node and its npm play no part.
-
-Of npm's settings only those count that say how packages are reached: registry, certificates, proxy and the credentials for them.
-"""
+"""configurable-http-proxy, installed from the project's lock file with the Node that Python's environment carries: the host's node and its npm play no part."""
 
 import hashlib
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -16,13 +12,12 @@ from elabs.cli.errors import Problem
 from elabs.cli.options import ROOT
 from elabs.cli.setup.folders import ensure_whole, point
 from elabs.config.state import State
+from elabs.runtime.images import npm
 
 SOURCES = ROOT / "requirements" / "proxy"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 PROGRAM = "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
-_REACH = re.compile(
-    r"(registry|cafile|ca(\[\])?|proxy|https-proxy|noproxy|strict-ssl|(@[\w.-]+:registry)|//\S+:(_authToken|_auth|_password|username|cafile|certfile|keyfile))\s*="
-)
+NPM = "lib/node_modules/npm/bin/npm-cli.js"
 _SECONDS = 900
 
 
@@ -53,42 +48,22 @@ def ensure(state: State) -> Path:
     return state.node / "current"
 
 
-def settings(texts: list[str]) -> str:
-    """Of several npmrc files, the lines that say how packages are reached."""
-    return "".join(f"{line.strip()}\n" for text in texts for line in text.splitlines() if _REACH.match(line.strip()))
-
-
 def environment(folder: Path, outer: Mapping[str, str]) -> dict[str, str]:
     """npm's whole environment: its own folders, and the administrator's proxy and certificates."""
-    kept = {
-        name: value
-        for name, value in outer.items()
-        if re.fullmatch(r"(?i)(https?|no|all)_proxy|npm_config_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR", name)
-    }
     # Node knows its own authorities alone, and sudo drops the variable that tells it of the machine's
     trusted = {"NODE_EXTRA_CA_CERTS": str(AUTHORITIES)} if AUTHORITIES.is_file() else {}
-    return trusted | kept | {"PATH": f"{folder}/bin:/usr/bin:/bin", "HOME": str(folder), "LANG": "C.UTF-8", "npm_config_cache": f"{folder}/.npm"}
+    return (
+        trusted | npm.variables(outer) | {"PATH": f"{folder}/bin:/usr/bin:/bin", "HOME": str(folder), "LANG": "C.UTF-8", "npm_config_cache": f"{folder}/.npm"}
+    )
 
 
 def _install(folder: Path, log: Path) -> None:
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(SOURCES / name, folder / name)
-    found = [path.read_text() for path in (Path("/etc/npmrc"), Path.home() / ".npmrc") if path.is_file()]
     own = folder / ".npmrc-user"
     own.touch(mode=0o600)
-    own.write_text(settings(found))
-    npm = node() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    command = [
-        str(folder / "bin/node"),
-        str(npm),
-        "ci",
-        "--omit=dev",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--no-update-notifier",
-        "--loglevel=error",
-    ]
+    own.write_text(npm.of_the_host())
+    command = [str(folder / "bin/node"), str(node() / NPM), *npm.INSTALL]
     with log.open("w", encoding="utf-8") as output:
         done = subprocess.run(
             [*command, f"--userconfig={own}", f"--globalconfig={os.devnull}"],

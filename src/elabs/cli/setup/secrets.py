@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from elabs.cli.setup.folders import write_private
+from elabs.config.given import FOR_THE_HUB, given
 from elabs.config.model import Config
 from elabs.config.state import State
 from elabs.storage.ids import Instance
@@ -32,25 +33,10 @@ def ensure(state: State, config: Config, instance: Instance) -> None:
         _copy(state.secrets / name, state.hub / "secrets" / name, instance.hub_uid)
     _copy(state.secrets / "proxy_token", state.proxy / "secrets" / "proxy_token", instance.proxy_uid)
     wanted = given(config)
-    for name in ("ldap_password", "ldap_ca", "oauth_secret"):
+    for name in FOR_THE_HUB:
         _copy(wanted.get(name), state.hub / "secrets" / name, instance.hub_uid)
     for name in ("certificate.pem", "key.pem"):
         _copy(wanted.get(name), state.proxy / name, instance.proxy_uid)
-
-
-def given(config: Config) -> dict[str, Path]:
-    """The files that the settings name and our programs read, by the name of our copy."""
-    found: dict[str, Path | None] = {
-        "ldap_password": config.login.ldap.search_password_file if config.login.method == "ldap" and config.login.ldap else None,
-        # no secret, but in a folder that perhaps only root enters
-        "ldap_ca": config.login.ldap.ca if config.login.method == "ldap" and config.login.ldap else None,
-        "oauth_secret": Path(config.login.oauth["client_secret_file"])
-        if config.login.method == "oauth" and "client_secret_file" in config.login.oauth
-        else None,
-        "certificate.pem": config.site.tls.certificate if config.site.tls else None,
-        "key.pem": config.site.tls.key if config.site.tls else None,
-    }
-    return {name: path for name, path in found.items() if path is not None}
 
 
 def _copy(source: Path | None, target: Path, owner: int) -> None:

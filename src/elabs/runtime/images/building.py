@@ -32,7 +32,7 @@ def build(state: State, name: str, report: Report) -> Image:
     if os.geteuid():
         raise ImageError("building an image needs root")
     _make_folders(state)
-    with _alone(state, report) as lock:
+    with alone(state, report) as lock:
         final = state.images / f"{name}-{wanted.key}"
         if final.is_dir():
             store.point(state, name, final)
@@ -56,13 +56,14 @@ def _build(state: State, wanted: definition.Definition, lock: int, report: Repor
     host.prepare(partial / "input", wanted.requirements)
     room = Room(result / "rootfs", partial / "input", cache, state.logs / f"image-{wanted.name}.log", lock, host.environment())
     work = Build(wanted, room, sources)
-    total, reached = sum(step.weight for step in STEPS), 0.0
-    for step in STEPS:
+    steps = [step for step in STEPS if step.wanted(wanted)]
+    total, reached = sum(step.weight for step in steps), 0.0
+    for step in steps:
         if not (done / step.name).exists():
             _guarded(step, work, within(report, reached / total, (reached + step.weight) / total))
             (done / step.name).touch()
         reached += step.weight
-    image = Image(wanted.name, wanted.key, room.rootfs, wanted.apps, versions(room), time.strftime("%FT%TZ", time.gmtime()), _size(room.rootfs))
+    image = Image(wanted.name, wanted.key, room.rootfs, wanted.apps, versions(work), time.strftime("%FT%TZ", time.gmtime()), _size(room.rootfs))
     store.publish(state, result, image)
     shutil.rmtree(partial)
 
@@ -81,7 +82,7 @@ def _guarded(step: Step, work: Build, report: Report) -> None:
 
 
 @contextmanager
-def _alone(state: State, report: Report) -> Iterator[int]:
+def alone(state: State, report: Report) -> Iterator[int]:
     """Hold the lock of this state folder's builds; the descriptor is for children to inherit."""
     with (state.images / ".lock").open("w") as file:
         try:

@@ -1,10 +1,11 @@
-"""What an image holds, read from data: `images/NAME.toml`, its pinned Python packages, and the files laid over its root.
+"""What an image holds, read from data: `images/NAME.toml`, its pinned Python and Node packages, and the files laid over its root.
 
 The key is a hash over all of these and the builder's version, so that an image is rebuilt exactly when what it is made from has changed.
 """
 
 import hashlib
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from elabs.runtime.images.errors import ImageError
 
 PROJECT = Path(__file__).resolve().parents[4]
 DEFINITIONS = PROJECT / "images"
-OVERLAY = DEFINITIONS / "files"
 REQUIREMENTS = PROJECT / "requirements"
+NODE_FILES = ("package.json", "package-lock.json")
 
 BUILDER_VERSION = 1
 """Raise it when a step changes what it makes from the same definition."""
@@ -30,8 +31,14 @@ class Definition:
     """Debian release, by code name."""
     debian: tuple[str, ...]
     """Debian packages; their recommendations are not installed."""
-    requirements: Path
-    """Pinned Python packages, complete: they are installed without resolving."""
+    requirements: tuple[Path, ...]
+    """Files of pinned Python packages, together complete: they are installed without resolving."""
+    node: Path | None
+    """Folder with `package.json` and `package-lock.json`, installed at `/opt/elabs/node`; None: nothing of Node."""
+    files: Path
+    """Folder of the files that are laid over the root."""
+    lab: bool
+    """Whether labs start from it: then it has their languages and R's kernel."""
     apps: tuple[str, ...]
     """Apps of the catalogue that this image can run."""
     space: int
@@ -51,27 +58,36 @@ def load(name: str) -> Definition:
         raise ImageError(f"there is no image {name!r}; those defined are: {', '.join(names())}")
     path = DEFINITIONS / f"{name}.toml"
     data = tomllib.loads(path.read_text())
-    requirements = REQUIREMENTS / data["requirements"]
+    given = data["requirements"]
+    requirements = tuple(REQUIREMENTS / file for file in ([given] if isinstance(given, str) else given))
+    node = REQUIREMENTS / data["node"] if "node" in data else None
+    files = DEFINITIONS / data.get("files", "files")
     return Definition(
         name=name,
         summary=data["summary"],
         suite=data["suite"],
         debian=tuple(data["debian"]),
         requirements=requirements,
+        node=node,
+        files=files,
+        lab=data.get("lab", True),
         apps=tuple(data["apps"]),
         space=parse_bytes(data["space"]),
-        key=_key(path, requirements),
+        key=_key(path, requirements, node, files),
     )
 
 
-def overlay() -> list[tuple[Path, Path]]:
-    """Files laid over every image's root, as (source, path relative to the root), sorted."""
-    return sorted((path, path.relative_to(OVERLAY)) for path in OVERLAY.rglob("*") if path.is_file())
+def overlay(files: Path) -> list[tuple[Path, Path]]:
+    """Files laid over an image's root, as (source, path relative to the root), sorted."""
+    return sorted((path, path.relative_to(files)) for path in files.rglob("*") if path.is_file())
 
 
-def _key(definition: Path, requirements: Path) -> str:
+def _key(definition: Path, requirements: Iterable[Path], node: Path | None, files: Path) -> str:
     digest = hashlib.sha256(f"builder {BUILDER_VERSION}\n".encode())
-    for label, path in [("definition", definition), ("requirements", requirements), *((str(target), source) for source, target in overlay())]:
+    parts = [("definition", definition), *(("requirements", path) for path in requirements)]
+    parts += [("node", node / name) for name in NODE_FILES] if node else []
+    parts += [(str(target), source) for source, target in overlay(files)]
+    for label, path in parts:
         content = path.read_bytes()
         digest.update(f"{label} {path.stat().st_mode & 0o111:o} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:12]

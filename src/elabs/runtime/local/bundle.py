@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elabs.runtime.protocol import HUB_PORT, LAB_PORT
+from elabs.runtime.environment import home_in_lab, lab_environment, service_url
+from elabs.runtime.protocol import HUB_PORT
 from elabs.storage.ids import BLOCK, LAB_ID
 
 CPU_PERIOD = 100_000
@@ -44,35 +45,15 @@ class LabSpec:
     seccomp: dict[str, Any]
 
 
-def home_in_lab(lab: str) -> str:
-    """Where a lab sees its home."""
-    return f"/home/{lab}"
-
-
 def environment(spec: LabSpec) -> dict[str, str]:
     """The environment that is no secret; the hub's values, its token among them, come to the lab on standard input."""
-    home = home_in_lab(spec.lab)
     hub = f"http://{spec.gateway}:{HUB_PORT}{spec.base_url}hub/api"
-    return {
-        "HOME": home,
-        "USER": spec.lab,
-        "LOGNAME": spec.lab,
-        "SHELL": "/bin/bash",
-        "LANG": "es_ES.UTF-8" if spec.language == "es" else "C.UTF-8",
-        "PATH": f"{home}/.local/bin:/usr/local/bin:/usr/bin:/bin",
-        "TMPDIR": "/tmp",
-        "XDG_RUNTIME_DIR": "/run/lab",
-        "JUPYTER_RUNTIME_DIR": "/run/lab/jupyter",
-        "JUPYTERHUB_SERVICE_URL": f"http://0.0.0.0:{LAB_PORT}{spec.prefix}",
+    return lab_environment(spec.lab, language=spec.language, apps=spec.apps, memory=spec.memory, cpu=spec.cpu) | {
+        "JUPYTERHUB_SERVICE_URL": service_url(spec.prefix),
         "JUPYTERHUB_API_URL": hub,
         # the person's name as the hub quotes it in paths
         "JUPYTERHUB_ACTIVITY_URL": f"{hub}/users/{spec.prefix.rstrip('/').rpartition('/')[2]}/activity",
-        "ELABS_APPS": ",".join(spec.apps),
-        "ELABS_LANGUAGE": spec.language,
-        "ELABS_MEMORY_LIMIT": str(spec.memory),
         "ELABS_READY_FD": str(READY_FD),
-        # numeric libraries start a thread for each CPU of the machine, not of the lab
-        **{name: str(max(1, round(spec.cpu))) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")},
     }
 
 

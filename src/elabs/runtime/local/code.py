@@ -8,18 +8,13 @@ import os
 import shutil
 from pathlib import Path
 
-import elabs
 from elabs.config.state import State
-
-_SOURCE = Path(elabs.__file__).parent
+from elabs.runtime.code import lab_files
 
 
 def ensure(state: State, examples: Path | None) -> Path:
     """The folder to bind at /opt/elabs: packages `elabs.lab` and folder `examples`, by hash. Made the first time, complete or not at all."""
-    sources = [(_SOURCE / "__init__.py", Path("elabs/__init__.py"))]
-    sources += [(path, Path("elabs/lab") / path.relative_to(_SOURCE / "lab")) for path in _files(_SOURCE / "lab")]
-    if examples and examples.is_dir():
-        sources += [(path, Path("examples") / path.relative_to(examples)) for path in _files(examples)]
+    sources = lab_files(examples)
     digest = hashlib.sha256()
     for source, target in sources:
         digest.update(f"{target}\0".encode() + hashlib.sha256(source.read_bytes()).digest())
@@ -39,7 +34,3 @@ def ensure(state: State, examples: Path | None) -> Path:
     os.chmod(partial, 0o755)
     os.replace(partial, folder)
     return folder
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)

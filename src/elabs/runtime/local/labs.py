@@ -22,6 +22,7 @@ from elabs.config.model import Config
 from elabs.config.state import State
 from elabs.journal.events import Journal
 from elabs.runtime import images
+from elabs.runtime.environment import LAB_COMMAND
 from elabs.runtime.local import bundle, container, network
 from elabs.runtime.local.bundle import LabSpec
 from elabs.runtime.local.container import ContainerError, Process, Runc
@@ -32,7 +33,7 @@ from elabs.storage.ids import Instance
 from elabs.storage.run import StorageError
 from elabs.storage.slugs import slug
 
-COMMAND = ["/usr/bin/tini", "-g", "--", "/usr/bin/python3", "-s", "-P", "-m", "elabs.lab"]
+COMMAND = ["/usr/bin/tini", "-g", "--", *LAB_COMMAND]
 _STOP_SECONDS = 5.0
 """How long a lab has to end by itself after SIGTERM."""
 _LEAST_MEMORY = 256 * 2**20
