@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from elabs.hub import pages, text
+from elabs.hub.cluster import reasons
 from elabs.hub.request import LANGUAGES
 from elabs.runtime.protocol import ERRORS, REASONS, STAGES
+from tests.unit.test_cluster_reasons import STARTS
 
 HUB = Path(text.__file__).parents[1]
 
@@ -37,6 +39,10 @@ def test_every_key_that_is_used_is_there_and_no_other() -> None:
     used |= {f"stage.{stage}" for stage in (*STAGES, "ready")} | {f"refused.{code}" for code in (*ERRORS, "unreachable")}
     used |= {f"ended.{reason}" for reason in REASONS if reason != "asked"} | {f"error.{code}" for code in (400, 403, 404, 429, 500, 503)}
     used |= {f"ago.{unit}{one}" for unit in ("minutes", "hours", "days") for one in ("", ".one")} | {"lang"}
+    # of the cluster's own
+    stages = {stage.key for stage in (reasons.stage(pod, events) for pod, events in STARTS)}
+    used |= {f"stage.{stage}" for stage in stages} | {"refused.memory", "ended.evicted", "ended.node"}
+    used |= {f"stage.queue{one}" for one in ("", ".one")}
     there = {key for key in text.texts("en") if not key.startswith("jupyterhub.")}
     assert used - there == set()
     assert there - used == set()

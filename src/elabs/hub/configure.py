@@ -48,9 +48,9 @@ def _hub(c: Any, config: Config, place: Place) -> None:
     hub = c.JupyterHub
     hub.hub_bind_url = place.hub_url
     hub.hub_connect_url = place.hub_url_for_others
-    hub.db_url = config.hub.database or f"sqlite:///{place.state.hub / 'jupyterhub.sqlite'}"
+    hub.db_url = config.hub.database or f"sqlite:///{place.kept / 'jupyterhub.sqlite'}"
     hub.upgrade_db = True
-    hub.cookie_secret_file = str(place.state.hub / "cookie_secret")
+    hub.cookie_secret_file = str(place.kept / "cookie_secret")
     hub.cleanup_servers = False
     hub.cleanup_proxy = False
     hub.admin_access = False

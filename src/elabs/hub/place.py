@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from elabs.config.model import Config
 from elabs.config.state import State
@@ -14,7 +15,9 @@ class Place:
     """Addresses, the folder of what is kept, and whom the hub believes about where a request came from."""
 
     state: State
-    """Its `hub` folder holds the database and the hub's copies of secrets."""
+    """Its `hub` folder holds the hub's copies of secrets."""
+    kept: Path
+    """Folder of what must outlive the hub: database and cookie secret."""
     hub_url: str
     """Where the hub listens."""
     hub_url_for_others: str
@@ -36,6 +39,7 @@ def on_one_machine(config: Config, state: State, instance: Instance) -> Place:
     url = f"http://{instance.gateway}:{HUB_PORT}"
     return Place(
         state=state,
+        kept=state.hub,
         hub_url=url,
         hub_url_for_others=url,
         proxy_url=f"{'https' if config.site.tls else 'http'}://{config.site.listen}/",

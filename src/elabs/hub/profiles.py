@@ -9,10 +9,10 @@ from elabs.hub.text import text
 FIELD = "profile"
 
 
-def allowed(config: Config, groups: set[str]) -> list[str]:
+def allowed(config: Config, member_of: set[str]) -> list[str]:
     """Names of the profiles for a member of those groups, in the order of the settings; group names are told apart as directories do, without case."""
-    folded = {group.casefold() for group in groups}
-    return [name for name, profile in config.profiles.items() if not profile.groups or folded & {group.casefold() for group in profile.groups}]
+    folded = {group.casefold() for group in member_of}
+    return [name for name in config.profiles_in_order() if not (groups := config.profiles[name].groups) or folded & {group.casefold() for group in groups}]
 
 
 def choose(config: Config, groups: set[str], wanted: object) -> str | None:

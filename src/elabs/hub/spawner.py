@@ -35,6 +35,7 @@ class LabRefused(SpawnException):  # type: ignore[misc]
     def __init__(self, code: str, line: str) -> None:
         message = text(f"refused.{code}")
         super().__init__(message, reason=code, log_message=line, message_html=html.escape(message), status_code=_STATUS.get(code, 500))
+        self.code = code
         self.jupyterhub_message, self.jupyterhub_html_message = message, html.escape(message)
 
 
