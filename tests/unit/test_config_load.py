@@ -79,75 +79,76 @@ def test_a_mark_of_utf8_at_the_start_is_no_matter(folder: Path) -> None:
     assert load(write(folder, b"\xef\xbb\xbfsite: {name: x}\n")).site.name == "x"
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("labs:\n  idle:\n    aftr: 1h\n", "elabs.yaml:3: labs.idle.aftr: unknown key; did you mean after?"),
-        ("sizes:\n  big:\n    memry: 1G\n", "elabs.yaml:3: sizes.big.memry: unknown key; did you mean memory?"),
-        ("profiles:\n  a:\n    title: A\n    sise: small\n", "elabs.yaml:4: profiles.a.sise: unknown key; did you mean size?"),
-        ("idle: {after: 1h}\n", "elabs.yaml:1: idle: unknown key here; did you mean labs.idle?"),
-        ("labs:\n  after: 1h\n", "elabs.yaml:2: labs.after: unknown key here; did you mean labs.idle.after?"),
-        ("stroage: {pool: 1G}\n", "elabs.yaml:1: stroage: unknown key; did you mean storage?"),
-        ("labs:\n  qqq: 1\n", "elabs.yaml:2: labs.qqq: unknown key; known here: idle, network, start_timeout"),
-        ("login:\n  ldap:\n    server: x\n    bind_template: ['{username}']\n    password: hunter2\n", "elabs.yaml:5: login.ldap.password: unknown key; did you mean search_password_file?"),
-        ("version: 2\n", "elabs.yaml:1: version: 2 is not known; this elabs reads version 1"),
-        ("version: '1'\n", "elabs.yaml:1: version: '1' is not known; this elabs reads version 1"),
-        ("labs: {idle: {after: 60}}\n", "elabs.yaml:1: labs.idle.after: 60 is not a duration; write a number and a unit: 90s, 10m, 1h, 7d"),
-        ("labs: {idle: {after: 1 hour}}\n", "elabs.yaml:1: labs.idle.after: '1 hour' is not a duration; write a number and a unit: 90s, 10m, 1h, 7d"),
-        ("labs: {start_timeout: 0}\n", "elabs.yaml:1: labs.start_timeout: 0 is too small; at least 1s"),
-        ("storage: {home: {size: 4X}}\n", "elabs.yaml:1: storage.home.size: '4X' is not a size; write bytes or a number and a unit: 512M, 4G, 1T"),
-        ("storage: {pool: 1M}\n", "elabs.yaml:1: storage.pool: 1M is too small; at least 256M"),
-        ("sizes: {a: {cpu: two}}\n", "elabs.yaml:1: sizes.a.cpu: 'two' is not a number"),
-        ("sizes: {a: {cpu: true}}\n", "elabs.yaml:1: sizes.a.cpu: true is not a number"),
-        ("sizes: {a: {cpu: 0}}\n", "elabs.yaml:1: sizes.a.cpu: 0 is too small; at least 0.1"),
-        ("sizes: {a: {pids: 1.5}}\n", "elabs.yaml:1: sizes.a.pids: 1.5 is not a whole number"),
-        ("sizes: {a: {pids: 99999999}}\n", "elabs.yaml:1: sizes.a.pids: 99999999 is too large; at most 65536"),
-        ("sizes: {small: {tmp: 3G}}\n", "elabs.yaml:1: sizes.small.tmp: 3G is more than the lab's memory, 1G"),
-        ("sizes: {A B: {}}\n", "elabs.yaml:1: sizes.A B: 'A B' is not a name; use a-z, 0-9 and - inside, 32 characters at most"),
-        ("image: hub\n", "elabs.yaml:1: image: 'hub' is the image of hub and proxy, which labs cannot start from; write full, small or one of your own"),
-        (
-            "profiles:\n  a: {title: x, image: hub}\n",
-            "elabs.yaml:2: profiles.a.image: 'hub' is the image of hub and proxy, which labs cannot start from; write full, small or one of your own",
-        ),
-        ("sizes: 5\n", "elabs.yaml:1: sizes: 5 is no section; write its settings below it, indented"),
-        ("site: elabs\n", "elabs.yaml:1: site: 'elabs' is no section; write its settings below it, indented"),
-        ("site: {name: 2026}\n", 'elabs.yaml:1: site.name: 2026 is not text; put it in quotes: "2026"'),
-        ("site: {name: ''}\n", "elabs.yaml:1: site.name: '' is too short; at least 1 character"),
-        ("site: {name: [a]}\n", "elabs.yaml:1: site.name: a list is not text"),
-        ("site:\n  name:\n", "elabs.yaml:2: site.name: no value; write one, or remove the line"),
-        ("site: {language: esp}\n", "elabs.yaml:1: site.language: 'esp' is not one of auto, es, en; did you mean es?"),
-        ("site: {listen: 8000}\n", "elabs.yaml:1: site.listen: 8000 is not an address to listen on; write ADDRESS:PORT, like 127.0.0.1:8000, 0.0.0.0:443 or [::]:443"),
-        ("site:\n  tls:\n", "elabs.yaml:2: site.tls: empty; write its settings below it, or remove the line"),
-        ("site:\n  tls: {certificate: elabs.yaml}\n", "elabs.yaml:2: site.tls.key: missing: PEM file with the private key"),
-        ("site: {url: labs.example.org}\n", "elabs.yaml:1: site.url: 'labs.example.org' is not the address of a site; write https://NAME, without a path"),
-        ("apps:\n", "elabs.yaml:1: apps: no value; write one, or remove the line ([] is an empty list)"),
-        ("apps: openrefine\n", "elabs.yaml:1: apps: 'openrefine' is not a list; write [one, two], or each item in a line of its own behind a -"),
-        ("apps:\n- openrefine\n- 5\n", 'elabs.yaml:3: apps[1]: 5 is not text; put it in quotes: "5"'),
-        ("login:\n  admins:\n  - ana\n  -\n", "elabs.yaml:4: login.admins[1]: no value; write one, or remove the line"),
-        ("login:\n  method: ldap\n", "elabs.yaml:2: login.method: is ldap, but login.ldap is missing"),
-        ("login:\n  method: oauth\n", "elabs.yaml:2: login.method: is oauth, but login.oauth is missing"),
-        ("login:\n  ldap:\n    server: x\n", "elabs.yaml:2: login.ldap: needs bind_template or search_base"),
-        ("login:\n  ldap:\n    server: x\n    search_base: y\n    search_user: z\n", "elabs.yaml:5: login.ldap.search_user: needs search_password_file beside it"),
-        ("login:\n  ldap: {server: 'ldaps://x', search_base: y}\n", "elabs.yaml:2: login.ldap.server: 'ldaps://x' is not a host"),
-        ("login:\n  ldap: {server: x, bind_template: ['uid={user}']}\n", "elabs.yaml:2: login.ldap.bind_template: 'uid={user}' must hold {username}"),
-        ("login:\n  ldap: {server: x, search_base: y, search_filter: uid=x}\n", "elabs.yaml:2: login.ldap.search_filter: 'uid=x' must hold {username}"),
-        ("login:\n  ldap:\n    server: x\n    bind_template: ['{username}']\n    admin_group: it\n", "elabs.yaml:5: login.ldap.admin_group: needs group_base, or search_base, to find groups in"),
-        ("login:\n  oauth:\n    class: gitub\n", "elabs.yaml:3: login.oauth.class: 'gitub' is not known; one of auth0, "),
-        ("login:\n  oauth: {client_id: x}\n", "elabs.yaml:2: login.oauth.class: missing; one of auth0, "),
-        ("login:\n  oauth:\n    class: github\n    client_secret: hunter2\n", "elabs.yaml:4: login.oauth.client_secret: a secret is never written here"),
-        ("profiles:\n  a:\n    size: small\n", "elabs.yaml:2: profiles.a.title: missing: what the person picks"),
-        ("profiles:\n  a:\n    title: A\n    size: huge\n", "elabs.yaml:4: profiles.a.size: 'huge' is not one of sizes: small, medium, large"),
-        ("profiles:\n  a:\n    title: A\n    groups: [gis]\n", "elabs.yaml:4: profiles.a.groups: login.method is demo, which has no groups"),
-        ("profiles: {}\n", "elabs.yaml:1: profiles: give one profile at least, or remove the line"),
-        ("labs:\n  network:\n    allow:\n    - 10.0.0.0/8\n    - 10.1.2.3/24\n", "elabs.yaml:5: labs.network.allow[1]: '10.1.2.3/24' is an address inside a network; the network is 10.1.2.0/24"),
-        ("labs:\n  network:\n    allow:\n    - 10.0.0.0/8\n    - 198.18.0.0/16\n", "elabs.yaml:5: labs.network.allow[1]: 198.18.0.0/16 holds the labs' own addresses"),
-        ("labs: {network: {range: 10.0.0.0/24}}\n", "elabs.yaml:1: labs.network.range: 10.0.0.0/24 is smaller than the /20"),
-        ("hub: {snippets: nowhere}\n", "elabs.yaml:1: hub.snippets: there is no such folder in "),
-        ("hub: {database: 'postgresql://elabs:hunter2@db/elabs'}\n", "elabs.yaml:1: hub.database: a password is never written here"),
-        ("a: 1\na: 2\n", "elabs.yaml:2: a: given twice; the first is in line 1"),
-        ("site:\n\tname: x\n", "elabs.yaml:2: a tab; YAML is indented with spaces"),
-    ],
-)  # fmt: skip
+MISTAKES = [
+    ("labs:\n  idle:\n    aftr: 1h\n", "elabs.yaml:3: labs.idle.aftr: unknown key; did you mean after?"),
+    ("sizes:\n  big:\n    memry: 1G\n", "elabs.yaml:3: sizes.big.memry: unknown key; did you mean memory?"),
+    ("profiles:\n  a:\n    title: A\n    sise: small\n", "elabs.yaml:4: profiles.a.sise: unknown key; did you mean size?"),
+    ("idle: {after: 1h}\n", "elabs.yaml:1: idle: unknown key here; did you mean labs.idle?"),
+    ("labs:\n  after: 1h\n", "elabs.yaml:2: labs.after: unknown key here; did you mean labs.idle.after?"),
+    ("stroage: {pool: 1G}\n", "elabs.yaml:1: stroage: unknown key; did you mean storage?"),
+    ("labs:\n  qqq: 1\n", "elabs.yaml:2: labs.qqq: unknown key; known here: idle, network, start_timeout"),
+    ("login:\n  ldap:\n    server: x\n    bind_template: ['{username}']\n    password: hunter2\n", "elabs.yaml:5: login.ldap.password: unknown key; did you mean search_password_file?"),
+    ("version: 2\n", "elabs.yaml:1: version: 2 is not known; this elabs reads version 1"),
+    ("version: '1'\n", "elabs.yaml:1: version: '1' is not known; this elabs reads version 1"),
+    ("labs: {idle: {after: 60}}\n", "elabs.yaml:1: labs.idle.after: 60 is not a duration; write a number and a unit: 90s, 10m, 1h, 7d"),
+    ("labs: {idle: {after: 1 hour}}\n", "elabs.yaml:1: labs.idle.after: '1 hour' is not a duration; write a number and a unit: 90s, 10m, 1h, 7d"),
+    ("labs: {start_timeout: 0}\n", "elabs.yaml:1: labs.start_timeout: 0 is too small; at least 1s"),
+    ("storage: {home: {size: 4X}}\n", "elabs.yaml:1: storage.home.size: '4X' is not a size; write bytes or a number and a unit: 512M, 4G, 1T"),
+    ("storage: {pool: 1M}\n", "elabs.yaml:1: storage.pool: 1M is too small; at least 256M"),
+    ("sizes: {a: {cpu: two}}\n", "elabs.yaml:1: sizes.a.cpu: 'two' is not a number"),
+    ("sizes: {a: {cpu: true}}\n", "elabs.yaml:1: sizes.a.cpu: true is not a number"),
+    ("sizes: {a: {cpu: 0}}\n", "elabs.yaml:1: sizes.a.cpu: 0 is too small; at least 0.1"),
+    ("sizes: {a: {pids: 1.5}}\n", "elabs.yaml:1: sizes.a.pids: 1.5 is not a whole number"),
+    ("sizes: {a: {pids: 99999999}}\n", "elabs.yaml:1: sizes.a.pids: 99999999 is too large; at most 65536"),
+    ("sizes: {small: {tmp: 3G}}\n", "elabs.yaml:1: sizes.small.tmp: 3G is more than the lab's memory, 1G"),
+    ("sizes: {A B: {}}\n", "elabs.yaml:1: sizes.A B: 'A B' is not a name; use a-z, 0-9 and - inside, 32 characters at most"),
+    ("image: hub\n", "elabs.yaml:1: image: 'hub' is the image of hub and proxy, which labs cannot start from; write full, small or one of your own"),
+    (
+        "profiles:\n  a: {title: x, image: hub}\n",
+        "elabs.yaml:2: profiles.a.image: 'hub' is the image of hub and proxy, which labs cannot start from; write full, small or one of your own",
+    ),
+    ("sizes: 5\n", "elabs.yaml:1: sizes: 5 is no section; write its settings below it, indented"),
+    ("site: elabs\n", "elabs.yaml:1: site: 'elabs' is no section; write its settings below it, indented"),
+    ("site: {name: 2026}\n", 'elabs.yaml:1: site.name: 2026 is not text; put it in quotes: "2026"'),
+    ("site: {name: ''}\n", "elabs.yaml:1: site.name: '' is too short; at least 1 character"),
+    ("site: {name: [a]}\n", "elabs.yaml:1: site.name: a list is not text"),
+    ("site:\n  name:\n", "elabs.yaml:2: site.name: no value; write one, or remove the line"),
+    ("site: {language: esp}\n", "elabs.yaml:1: site.language: 'esp' is not one of auto, es, en; did you mean es?"),
+    ("site: {listen: 8000}\n", "elabs.yaml:1: site.listen: 8000 is not an address to listen on; write ADDRESS:PORT, like 127.0.0.1:8000, 0.0.0.0:443 or [::]:443"),
+    ("site:\n  tls:\n", "elabs.yaml:2: site.tls: empty; write its settings below it, or remove the line"),
+    ("site:\n  tls: {certificate: elabs.yaml}\n", "elabs.yaml:2: site.tls.key: missing: PEM file with the private key"),
+    ("site: {url: labs.example.org}\n", "elabs.yaml:1: site.url: 'labs.example.org' is not the address of a site; write https://NAME, without a path"),
+    ("apps:\n", "elabs.yaml:1: apps: no value; write one, or remove the line ([] is an empty list)"),
+    ("apps: openrefine\n", "elabs.yaml:1: apps: 'openrefine' is not a list; write [one, two], or each item in a line of its own behind a -"),
+    ("apps:\n- openrefine\n- 5\n", 'elabs.yaml:3: apps[1]: 5 is not text; put it in quotes: "5"'),
+    ("login:\n  admins:\n  - ana\n  -\n", "elabs.yaml:4: login.admins[1]: no value; write one, or remove the line"),
+    ("login:\n  method: ldap\n", "elabs.yaml:2: login.method: is ldap, but login.ldap is missing"),
+    ("login:\n  method: oauth\n", "elabs.yaml:2: login.method: is oauth, but login.oauth is missing"),
+    ("login:\n  ldap:\n    server: x\n", "elabs.yaml:2: login.ldap: needs bind_template or search_base"),
+    ("login:\n  ldap:\n    server: x\n    search_base: dc=y\n    search_user: z\n", "elabs.yaml:5: login.ldap.search_user: needs search_password_file beside it"),
+    ("login:\n  ldap: {server: 'ldaps://x', search_base: dc=y}\n", "elabs.yaml:2: login.ldap.server: 'ldaps://x' is not a host"),
+    ("login:\n  ldap: {server: x, bind_template: ['uid={user}']}\n", "elabs.yaml:2: login.ldap.bind_template: 'uid={user}' must hold {username}"),
+    ("login:\n  ldap: {server: x, search_base: dc=y, search_filter: uid=x}\n", "elabs.yaml:2: login.ldap.search_filter: 'uid=x' must hold {username}"),
+    ("login:\n  ldap:\n    server: x\n    bind_template: ['{username}']\n    admin_group: it\n", "elabs.yaml:5: login.ldap.admin_group: needs group_base, or search_base, to find groups in"),
+    ("login:\n  oauth:\n    class: gitub\n", "elabs.yaml:3: login.oauth.class: 'gitub' is not known; one of auth0, "),
+    ("login:\n  oauth: {client_id: x}\n", "elabs.yaml:2: login.oauth.class: missing; one of auth0, "),
+    ("login:\n  oauth:\n    class: github\n    client_secret: hunter2\n", "elabs.yaml:4: login.oauth.client_secret: a secret is never written here"),
+    ("profiles:\n  a:\n    size: small\n", "elabs.yaml:2: profiles.a.title: missing: what the person picks"),
+    ("profiles:\n  a:\n    title: A\n    size: huge\n", "elabs.yaml:4: profiles.a.size: 'huge' is not one of sizes: small, medium, large"),
+    ("profiles:\n  a:\n    title: A\n    groups: [gis]\n", "elabs.yaml:4: profiles.a.groups: login.method is demo, which has no groups"),
+    ("profiles: {}\n", "elabs.yaml:1: profiles: give one profile at least, or remove the line"),
+    ("labs:\n  network:\n    allow:\n    - 10.0.0.0/8\n    - 10.1.2.3/24\n", "elabs.yaml:5: labs.network.allow[1]: '10.1.2.3/24' is an address inside a network; the network is 10.1.2.0/24"),
+    ("labs:\n  network:\n    allow:\n    - 10.0.0.0/8\n    - 198.18.0.0/16\n", "elabs.yaml:5: labs.network.allow[1]: 198.18.0.0/16 holds the labs' own addresses"),
+    ("labs: {network: {range: 10.0.0.0/24}}\n", "elabs.yaml:1: labs.network.range: 10.0.0.0/24 is smaller than the /20"),
+    ("hub: {snippets: nowhere}\n", "elabs.yaml:1: hub.snippets: there is no such folder in "),
+    ("hub: {database: 'postgresql://elabs:hunter2@db/elabs'}\n", "elabs.yaml:1: hub.database: a password is never written here"),
+    ("a: 1\na: 2\n", "elabs.yaml:2: a: given twice; the first is in line 1"),
+    ("site:\n\tname: x\n", "elabs.yaml:2: a tab; YAML is indented with spaces"),
+]  # fmt: skip
+"""A file with one mistake, and how the line starts that tells it."""
+
+
+@pytest.mark.parametrize(("text", "line"), MISTAKES)
 def test_a_mistake_is_one_line_that_says_where(folder: Path, text: str, line: str) -> None:
     (found,) = wrong(folder, text)
     assert found.startswith(line)
@@ -198,7 +199,7 @@ def test_files_are_found_from_the_folder_of_the_settings(folder: Path) -> None:
     site: {tls: {certificate: tls/c.pem, key: tls/k.pem}}
     hub: {snippets: tls}
     login:
-      ldap: {server: x, search_base: y, search_user: z, search_password_file: secret, ca: tls/c.pem}
+      ldap: {server: x, search_base: dc=y, search_user: z, search_password_file: secret, ca: tls/c.pem}
     """
     config = load(write(folder, text))
     assert config.site.tls and config.site.tls.key == folder / "tls/k.pem"
@@ -228,13 +229,13 @@ def test_files_that_are_not_what_they_should_be(folder: Path) -> None:
     assert tls("c.pem", "locked.pem")[0].startswith("elabs.yaml:4: site.tls.key: the private key is locked with a password")
     assert tls("nowhere.pem", "k.pem") == [f"elabs.yaml:3: site.tls.certificate: there is no such file in {folder}: nowhere.pem"]
     assert tls(".", "k.pem") == ["elabs.yaml:3: site.tls.certificate: not a file: ."]
-    found = wrong(folder, "login:\n  ldap:\n    server: x\n    search_base: y\n    ca: words\n")
+    found = wrong(folder, "login:\n  ldap:\n    server: x\n    search_base: dc=y\n    ca: words\n")
     assert found == [f"elabs.yaml:5: login.ldap.ca: {folder}/words holds no certificate in PEM form"]
 
 
 def test_a_secret_that_was_written_where_its_file_belongs_is_not_echoed(folder: Path) -> None:
     for text in (
-        "login:\n  ldap: {server: x, search_base: y, search_user: z, search_password_file: hunter2}\n",
+        "login:\n  ldap: {server: x, search_base: dc=y, search_user: z, search_password_file: hunter2}\n",
         "login:\n  oauth: {class: github, client_secret_file: hunter2}\n",
         "site:\n  tls: {certificate: elabs.yaml, key: hunter2}\n",
         "site:\n  tls: {certificate: elabs.yaml, key: [hunter2]}\n",

@@ -1,6 +1,7 @@
 """`elabs config`: is the file right, what is in force and why, and the schema for editors. Needs no root and no running instance."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import click
 
 from elabs.cli.options import Options, pass_options
 from elabs.config import explain
+from elabs.config.cluster import lacks, secret_keys
+from elabs.config.document import Where, dotted
 from elabs.config.load import ConfigError, Loaded, read
 from elabs.config.schema import schema
 
@@ -21,11 +24,29 @@ def config() -> None:
 
 @config.command()
 @FILE
+@click.option("--for", "runtime", type=click.Choice(["local", "kubernetes"]), default="local", show_default=True, help="Where it is to run.")
 @pass_options
-def check(options: Options, file: Path | None) -> None:
-    """Say whether FILE (elabs.yaml, or that of --config) is right: every mistake with its line, and exit status 2."""
+def check(options: Options, file: Path | None, runtime: str) -> None:
+    """Say whether FILE (elabs.yaml, or that of --config) is right: every mistake with its line, and exit status 2.
+
+    For kubernetes also what a cluster lacks, and how to make the secret with the files that the settings name.
+    """
     loaded = _read(file or options.config)
+    if runtime == "kubernetes":
+        missing = [f"{_place(loaded, where)}{dotted(where)}: {text}" for where, text in lacks(loaded.config)]
+        for line in missing:
+            click.echo(line, err=True)
+        if missing:
+            sys.exit(2)
     click.echo(f"{loaded.name}: fine" if loaded.name else "there is no elabs.yaml; the defaults are fine")
+    if runtime == "kubernetes" and (keys := secret_keys(loaded.config)):
+        made = " ".join(f"--from-file={shlex.quote(f'{key}={path}')}" for key, path in keys.items())
+        click.echo(f"its files:\n  kubectl create secret generic {loaded.config.kubernetes.files} {made}")
+
+
+def _place(loaded: Loaded, where: Where) -> str:
+    line = loaded.document.line(where)
+    return f"{loaded.name}{f':{line}' if line else ''}: " if loaded.name else ""
 
 
 @config.command()
