@@ -8,7 +8,7 @@ from elabs.config.document import Where
 from elabs.config.given import given
 from elabs.config.model import Config
 
-_SETTING = {
+_SETTING: dict[str, Where] = {
     "ldap_password": ("login", "ldap", "search_password_file"),
     "ldap_ca": ("login", "ldap", "ca"),
     "oauth_secret": ("login", "oauth", "client_secret_file"),
