@@ -23,6 +23,7 @@ COMMANDS = {
     "try": "Play two people's first day on a running instance, step by step.",
     "doctor": "What this machine can do, what is missing, and how to mend it.",
     "config": "Check, show and document elabs.yaml.",
+    "home": "Move people's homes between machines and clusters, and delete them.",
     "image": "Build and list images, and write them for a cluster.",
     "service": "Run as systemd services.",
     "test": "Run the tests.",

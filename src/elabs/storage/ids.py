@@ -142,3 +142,9 @@ def claim_person(instance: Instance, person: str, register: Path = REGISTER) -> 
             if entry.get("instance") == instance.block and entry.get("person") == person:
                 return int(entry["block"])
         return _append(entries, {"instance": instance.block, "person": person})
+
+
+def people(instance: Instance, register: Path = REGISTER) -> dict[str, int]:
+    """First id of each person's block in this instance, by person."""
+    with _register(register) as entries:
+        return {entry["person"]: int(entry["block"]) for entry in entries if entry.get("instance") == instance.block and "person" in entry}
