@@ -25,6 +25,7 @@ COMMANDS = {
     "config": "Check, show and document elabs.yaml.",
     "home": "Move people's homes between machines and clusters, and delete them.",
     "image": "Build and list images, and write them for a cluster.",
+    "kubernetes": "Print what a cluster needs beside the chart.",
     "service": "Run as systemd services.",
     "test": "Run the tests.",
     "bench": "Measure how fast labs start.",
