@@ -38,7 +38,9 @@ def test_every_setting_is_shown_with_its_source(tmp_path: Path, monkeypatch: Any
     assert shown["login.oauth.allowed_organizations"] == (["a", "b"], "elabs.yaml:10")
     assert shown["login.method"] == ("oauth", "default")
     plain = {dotted(where) for where, node in all_settings() if not node.children and "NAME" not in where}
-    below_nothing = {name for name in plain if name.startswith(("site.tls.", "login.ldap.", "kubernetes.ingress.", "kubernetes.gateway."))}
+    below_nothing = {
+        name for name in plain if name.startswith(("site.tls.", "login.ldap.", "kubernetes.ingress.", "kubernetes.gateway.", "kubernetes.outpost."))
+    }
     assert plain - below_nothing <= shown.keys() | {"login.oauth"}
     assert json.loads(as_json(explain(read(None))))["storage.pool"] == {"value": "20G", "source": "default"}
 

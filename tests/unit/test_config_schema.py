@@ -47,6 +47,7 @@ _GOOD: dict[str, list[Any]] = {
     "network": ["10.1.0.0/16", "192.168.1.1"],
     "address:port": ["127.0.0.1:8000", "[::]:443"],
     "address of a site": ["https://x.example.org", "http://x:8000/"],
+    "address with https": ["https://x.example.org", "https://x:8001/"],
     "name in Kubernetes": ["ceph-filesystem", "a.b"],
     "image reference": ["elabs", "registry.example.org:5000/elabs/lab@sha256:aa"],
     "taint": ["nvidia.com/gpu", "a=b:NoSchedule", "a:NoExecute"],

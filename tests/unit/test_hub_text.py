@@ -41,8 +41,8 @@ def test_every_key_that_is_used_is_there_and_no_other() -> None:
     used |= {f"ago.{unit}{one}" for unit in ("minutes", "hours", "days") for one in ("", ".one")} | {"lang"}
     # of the cluster's own
     stages = {stage.key for stage in (reasons.stage(pod, events) for pod, events in STARTS)}
-    used |= {f"stage.{stage}" for stage in stages} | {"refused.memory", "ended.evicted", "ended.node"}
-    used |= {f"stage.queue{one}" for one in ("", ".one")}
+    used |= {f"stage.{stage}" for stage in stages} | {"refused.memory", "refused.still-elsewhere", "ended.evicted", "ended.node"}
+    used |= {f"stage.queue{one}" for one in ("", ".one")} | {f"stage.elsewhere.{homes}" for homes in ("separate", "shared")}
     there = {key for key in text.texts("en") if not key.startswith("jupyterhub.")}
     assert used - there == set()
     assert there - used == set()

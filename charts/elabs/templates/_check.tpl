@@ -42,11 +42,21 @@ one, before anything is applied.
 {{- if $ldap.ca }}{{ $files = append $files "login.ldap.ca" }}{{ end -}}
 {{- if $ldap.search_password_file }}{{ $files = append $files "login.ldap.search_password_file" }}{{ end -}}
 {{- if ($login.oauth | default dict).client_secret_file }}{{ $files = append $files "login.oauth.client_secret_file" }}{{ end -}}
+{{- if $v.kubernetes.ca }}{{ $files = append $files "kubernetes.ca" }}{{ end -}}
 {{- if ($v.hub | default dict).snippets }}{{ $files = append $files "hub.snippets" }}{{ end -}}
 {{- if and $files (not $v.kubernetes.files) }}{{ fail (printf "%s: names a file, and kubernetes.files no secret that holds it" (first $files)) }}{{ end -}}
 {{- $url := ($v.site | default dict).url -}}
 {{- range $name := list "ingress" "gateway" -}}
 {{- if and (get $v.kubernetes $name) (not $url) }}{{ fail (printf "kubernetes.%s: needs site.url, the name that people type" $name) }}{{ end -}}
+{{- end -}}
+{{- if and $v.clusters (not $url) }}{{ fail "clusters: needs site.url: labs in other clusters reach the hub by it" }}{{ end -}}
+{{- if and $v.clusters (not (hasPrefix "https://" $url)) }}{{ fail "site.url: labs in other clusters reach the hub by it, and their tokens would be read on the way; write https://NAME" }}{{ end -}}
+{{- if $v.kubernetes.outpost -}}
+{{- if $v.clusters }}{{ fail "clusters: kubernetes.outpost is given: an outpost has no hub that could use other clusters" }}{{ end -}}
+{{- if not ($v.site | default dict).tls }}{{ fail "kubernetes.outpost: needs site.tls: what people and labs say to each other comes over the public address" }}{{ end -}}
+{{- range $name := list "ingress" "gateway" -}}
+{{- if get $v.kubernetes $name }}{{ fail (printf "kubernetes.%s: an outpost is asked by the name of the hub's site, which no rule for a name lets through; use kubernetes.service" $name) }}{{ end -}}
+{{- end -}}
 {{- end -}}
 {{- if and $v.kubernetes.ingress $v.kubernetes.gateway }}{{ fail "kubernetes.gateway: kubernetes.ingress is given too; give one of them" }}{{ end -}}
 {{- end }}

@@ -4,6 +4,7 @@ applied, and the chart refuses them.
 
 from collections.abc import Iterator
 
+from elabs.config.clusters import of_outpost
 from elabs.config.document import Where
 from elabs.config.given import given
 from elabs.config.model import Config
@@ -14,6 +15,7 @@ _SETTING: dict[str, Where] = {
     "oauth_secret": ("login", "oauth", "client_secret_file"),
     "certificate.pem": ("site", "tls", "certificate"),
     "key.pem": ("site", "tls", "key"),
+    "authorities.pem": ("kubernetes", "ca"),
 }
 KEPT = "sqlite:////var/lib/elabs/"
 """How a database URL starts whose file is on the hub's volume."""
@@ -21,7 +23,7 @@ KEPT = "sqlite:////var/lib/elabs/"
 
 def lacks(config: Config) -> list[tuple[Where, str]]:
     """Everything that keeps the settings from working in a cluster."""
-    return [*_files(config), *_entrance(config), *_others(config)]
+    return [*_files(config), *_entrance(config), *of_outpost(config.clusters, config.kubernetes, config.site.tls is not None), *_others(config)]
 
 
 def secret_keys(config: Config) -> dict[str, str]:

@@ -6,7 +6,8 @@ from elabs.config.model import Config
 
 
 def given(config: Config) -> dict[str, Path]:
-    """Path of each file that is in use: of FOR_THE_HUB, and `certificate.pem` and `key.pem` of the proxy."""
+    """Path of each file that is in use: of FOR_THE_HUB, `certificate.pem` and `key.pem` of the proxy, and
+    `authorities.pem`, which pods of a cluster read where it is mounted."""
     found: dict[str, Path | None] = {
         "ldap_password": config.login.ldap.search_password_file if config.login.method == "ldap" and config.login.ldap else None,
         # no secret, but in a folder that perhaps only root enters
@@ -16,6 +17,7 @@ def given(config: Config) -> dict[str, Path]:
         else None,
         "certificate.pem": config.site.tls.certificate if config.site.tls else None,
         "key.pem": config.site.tls.key if config.site.tls else None,
+        "authorities.pem": config.kubernetes.ca,
     }
     return {name: path for name, path in found.items() if path is not None}
 

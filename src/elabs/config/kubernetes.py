@@ -7,7 +7,8 @@ from zoneinfo import available_timezones
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
 from elabs import __version__
-from elabs.config.section import HUB_IMAGE, Name, Network, Section, Text
+from elabs.config.files import File
+from elabs.config.section import HUB_IMAGE, Name, Network, Section, Text, Url
 from elabs.config.units import ByteSize, shown
 
 _OBJECT = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
@@ -104,6 +105,13 @@ class ServiceOf(Section):
     """Annotations, as load balancers want them."""
 
 
+class ApiService(ServiceOf):
+    """The Service in front of the API of an outpost's proxy."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "LoadBalancer"
+    """Kind of Service; the hub is in another cluster, so ClusterIP needs a way in of your own."""
+
+
 class Ingress(Section):
     """An Ingress for `site.url`."""
 
@@ -124,6 +132,15 @@ class Gateway(Section):
     """Its namespace."""
     section: Text | None = None
     """Listener of the Gateway."""
+
+
+class Outpost(Section):
+    """Makes of the release an outpost of a hub in another cluster: a proxy and what labs need, and no hub."""
+
+    hub: Url
+    """The site's address, `site.url` of the hub's own settings."""
+    api: ApiService = ApiService()
+    """The Service in front of the proxy's API, by which the hub tells it where labs are; it takes nobody's word without the token, and speaks https alone."""
 
 
 class Kubernetes(Section):
@@ -151,6 +168,14 @@ class Kubernetes(Section):
     """Network policies: labs reach the hub, names and the Internet, and only the proxy reaches labs. The cluster's network must enforce them."""
     cluster_networks: list[Network] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"]
     """Networks that labs do not reach, beyond what `labs.network.allow` names: the cluster's own and the institute's."""
+    ca: File | None = Field(default=None, json_schema_extra={"x-default": "the well-known authorities alone"})
+    """PEM file with your own authorities, which hub, proxy and labs believe beside the well-known ones."""
+    price: float | None = Field(default=None, ge=0)
+    """Price of a lab in the hub's own cluster, in any unit; profiles with `placement: cheapest` compare it with those of `clusters`."""
+    labs: int | None = Field(default=None, ge=1, json_schema_extra={"x-default": "as many as there is room for"})
+    """Most labs in the hub's own cluster at once."""
+    outpost: Outpost | None = None
+    """Makes of the release an outpost of a hub in another cluster: a proxy and what labs need, and no hub."""
 
 
 class Period(Section):

@@ -142,6 +142,8 @@ def _wrong_files(config: Config) -> Iterator[tuple[Where, str]]:
         yield ("site", "tls", wrong[0]), wrong[1]
     if ldap and ldap.ca and (text := wrong_authority(ldap.ca)):
         yield ("login", "ldap", "ca"), text
+    if config.kubernetes.ca and (text := wrong_authority(config.kubernetes.ca)):
+        yield ("kubernetes", "ca"), text
 
 
 def _say(name: str, problem: Problem) -> str:

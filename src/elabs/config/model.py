@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from elabs.config.clusters import HOME, Cluster, Strategy, between
 from elabs.config.files import File, Folder, SecretFile, from_context
 from elabs.config.kubernetes import Headroom, Kubernetes, Nodes
 from elabs.config.section import Host, LabImage, Listen, Name, Network, Section, Text, Url, refuse
@@ -245,6 +246,10 @@ class Profile(Section):
     """Place among the profiles: a lower number comes first. Of equal ones the file's order counts, and in a cluster, where Helm sorts names, the alphabet."""
     nodes: Nodes = Nodes()
     """Kubernetes: on which nodes its labs run."""
+    clusters: list[Name] = [HOME]
+    """Kubernetes: in which clusters its labs may run, `home` (the hub's own) or names of `clusters`."""
+    placement: Strategy = "first-fit"
+    """Kubernetes, where there are several: the first with room in their order; spill-over: home, and the others when it is full; cheapest: by their prices."""
 
 
 class Home(Section):
@@ -302,6 +307,8 @@ class Labs(Section):
     """How long a start may take before it counts as failed."""
     headroom: Headroom = Headroom()
     """Room kept free for the next labs, so that nobody waits for a new node. Kubernetes alone."""
+    next_cluster_after: Duration = Field(default=20, ge=1)
+    """Kubernetes, profiles with several clusters: how long a start waits for room in one of them before it goes to the next."""
 
 
 class Hub(Section):
@@ -349,6 +356,8 @@ class Config(Section):
     """JupyterHub itself."""
     kubernetes: Kubernetes = Kubernetes()
     """For a cluster alone; one machine checks this section and does not use it."""
+    clusters: dict[Name, Cluster] = {}
+    """Further clusters in which labs may run, by name; see docs/clouds.md. One machine checks them and does not use them."""
 
     @field_validator("sizes", mode="before")
     @classmethod
@@ -368,6 +377,8 @@ class Config(Section):
                 problems.append((f"profiles.{name}.groups", f"login.method is {self.login.method}, which has no groups; nobody could pick this profile"))
             if profile.groups and self.login.method == "ldap" and self.login.ldap and not self.login.ldap.has_groups:
                 problems.append((f"profiles.{name}.groups", "login.ldap needs group_base, or search_base, to find groups in"))
+        placed = {name: (profile.clusters, profile.placement) for name, profile in self.profiles.items()}
+        problems += between(self.clusters, self.kubernetes, placed, self.site.url)
         refuse(*problems)
         return self
 

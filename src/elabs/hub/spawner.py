@@ -26,7 +26,7 @@ log = logging.getLogger("elabs.hub")
 _AGAIN_SECONDS = 1.0
 _STOP_SECONDS = 30.0
 """How long a stop waits for a daemon that is being restarted."""
-_STATUS = {"busy": 409, "no-room": 503, "unreachable": 503, "no-profile": 403, "bad-person": 400}
+_STATUS = {"busy": 409, "no-room": 503, "still-elsewhere": 503, "unreachable": 503, "no-profile": 403, "bad-person": 400}
 
 
 class LabRefused(SpawnException):  # type: ignore[misc]

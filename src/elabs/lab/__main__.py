@@ -14,7 +14,7 @@ gc.disable()
 # `python -m` puts the working directory, the home, before everything else: a person's `random.py` must not become the server's.
 sys.path[:] = [entry for entry in sys.path if entry not in ("", os.getcwd())]
 
-from elabs.lab import deferred, environment, output, welcome  # noqa: E402
+from elabs.lab import authorities, deferred, environment, output, welcome  # noqa: E402
 
 
 def main() -> None:
@@ -22,6 +22,7 @@ def main() -> None:
     output.shelter()
     environment.receive(0)
     environment.settle()
+    authorities.believe()
     welcome.copy(environment.home())
 
     deferred.defer()

@@ -5,6 +5,7 @@
 - `ELABS_PROXY_HOST`: the headless Service whose addresses are the proxy's pods
 - `ELABS_SETTINGS`: the file with the settings; `ELABS_FILES`: the folder of files that it names
 - `ELABS_SECRETS`, `ELABS_DEMO`: folders of the release's tokens and demo accounts
+- `ELABS_CLUSTERS`: a folder with one of each further cluster, with `kubeconfig` and `proxy_token`
 - `ELABS_STATE`: a folder in memory; `ELABS_KEPT`: the volume
 """
 
@@ -23,17 +24,19 @@ from kubespawner.clients import load_config, shared_client
 from tornado.ioloop import PeriodicCallback
 from traitlets.config import Config as Traits
 
+from elabs.config.clusters import HOME
 from elabs.config.given import FOR_THE_HUB, given
 from elabs.config.load import ConfigError, from_values
 from elabs.config.model import Config
 from elabs.config.state import State
 from elabs.hub.app import Hub, run
+from elabs.hub.cluster import routes
+from elabs.hub.cluster.clouds import UNANSWERED, Cloud, Clouds
 from elabs.hub.cluster.headroom import keep
 from elabs.hub.cluster.spawner import ClusterSpawner, check_watches, open_journal
 from elabs.hub.configure import SnippetError, any_labs, configure
 from elabs.hub.login.hashes import hash_password
 from elabs.hub.place import Place
-from elabs.runtime.kubernetes import labs
 from elabs.runtime.kubernetes.labs import COMPONENT, Release
 from elabs.runtime.protocol import HUB_PORT
 
@@ -41,6 +44,10 @@ _PROXY_SECONDS = 10.0
 """How often the proxy's addresses are asked for."""
 _WATCHES_SECONDS = 5.0
 _HEADROOM_SECONDS = 30.0
+_ROUTES_SECONDS = 5.0
+"""How soon the routes to labs in another cluster are back after a restart of the proxy there."""
+_CLOUDS_SECONDS = 10.0
+"""How long the start of the hub waits for other clusters; labs of those that did not answer count as running."""
 
 
 class ProxyAddresses:
@@ -75,11 +82,13 @@ class ClusterHub(Hub):
         """First of all the cluster has to answer: a lab that cannot be asked after would count as stopped, and be forgotten."""
         await self.proxy_addresses.refresh()
         await self.labs_are_known()
+        await ClusterSpawner.clouds.start(_CLOUDS_SECONDS)
         count = await super().init_spawners()
         self._often = [
             PeriodicCallback(self.proxy_addresses.refresh, _PROXY_SECONDS * 1000),
             PeriodicCallback(check_watches, _WATCHES_SECONDS * 1000),
             PeriodicCallback(self._keep_headroom, _HEADROOM_SECONDS * 1000),
+            *(PeriodicCallback(partial(self._keep_routes, cloud), _ROUTES_SECONDS * 1000) for cloud in ClusterSpawner.clouds),
         ]
         for often in self._often:
             often.start()
@@ -88,6 +97,10 @@ class ClusterHub(Hub):
     async def _keep_headroom(self) -> None:
         section = self.config.ClusterSpawner
         await keep(section.settings, section.release)
+
+    async def _keep_routes(self, cloud: Cloud) -> None:
+        if not await routes.keep(cloud, [spawner for user in self.users.values() for spawner in user.spawners.values()]):
+            ClusterSpawner.clouds.refuse(cloud.name)
 
     async def labs_are_known(self) -> None:
         """Once the cluster's API answers, however long that takes."""
@@ -108,13 +121,21 @@ class ClusterHub(Hub):
     async def reconcile(self) -> None:
         """Remove the pods of labs that no person of the hub's has: left where the hub was ended between asking for a pod and writing it down."""
         try:
-            for pod in await self._pods():
-                person = (pod.metadata.annotations or {}).get("hub.jupyter.org/username")
-                if person is not None and not self.has(person, partial(_is_its_pod, pod.metadata.name)):
-                    self.log.warning("removing the pod %s, which the hub does not know", pod.metadata.name)
-                    await self._api().delete_namespaced_pod(pod.metadata.name, self._release.namespace)
+            await self._compare(HOME, self._api(), self._release.namespace, await self._pods())
         except (OSError, ApiException, TimeoutError) as error:
             self.log.warning("labs could not be compared with the cluster's: %s", error)
+        for cloud in ClusterSpawner.clouds:
+            try:
+                await self._compare(cloud.name, cloud.core, cloud.settings.namespace, await cloud.pods())
+            except UNANSWERED as error:
+                self.log.warning("labs could not be compared with those of the cluster %s: %r", cloud.name, error)
+
+    async def _compare(self, cluster: str, api: kubernetes_asyncio.client.CoreV1Api, namespace: str, pods: list[Any]) -> None:
+        for pod in pods:
+            person = (pod.metadata.annotations or {}).get("hub.jupyter.org/username")
+            if person is not None and not self.has(person, partial(_is_its_pod, pod.metadata.name, cluster)):
+                self.log.warning("removing the pod %s of the cluster %s, which the hub does not know", pod.metadata.name, cluster)
+                await api.delete_namespaced_pod(pod.metadata.name, namespace)
 
     @property
     def _release(self) -> Release:
@@ -130,8 +151,8 @@ class ClusterHub(Hub):
         return list(listed.items)
 
 
-def _is_its_pod(pod: str, spawner: Any) -> bool:
-    return bool(spawner.pod_name == pod)
+def _is_its_pod(pod: str, cluster: str, spawner: Any) -> bool:
+    return bool(spawner.pod_name == pod and spawner.cluster == cluster)
 
 
 def labs_of_the_cluster(c: Any, config: Config, release: Release, journal: str) -> None:
@@ -140,12 +161,14 @@ def labs_of_the_cluster(c: Any, config: Config, release: Release, journal: str) 
     section = c.ClusterSpawner
     any_labs(section, config)
     section.release, section.journal_path = release, journal
-    section.namespace, section.component_label = release.namespace, COMPONENT
-    section.common_labels = {"app.kubernetes.io/name": "elabs", "app.kubernetes.io/instance": release.name, "app.kubernetes.io/managed-by": "elabs"}
+    section.component_label = COMPONENT
     section.poll_interval = 2
     section.delete_grace_period = 10
-    for name, value in labs.home(config).items():
-        setattr(section, name, value)
+
+
+def clouds(config: Config, given_by_release: Path, state: State) -> Clouds:
+    """The further clusters of the settings, each with its folder below that of the release."""
+    return Clouds(Cloud(name, cluster, given_by_release / name, state.hub / "clouds" / name) for name, cluster in config.clusters.items())
 
 
 def place(config: Config, state: State, environment: dict[str, str], proxy: ProxyAddresses) -> Place:
@@ -196,8 +219,10 @@ def main() -> None:
             demo_accounts(Path(environment["ELABS_DEMO"]), state.hub / "demo.json")
         release = Release(environment["ELABS_RELEASE"], environment["ELABS_NAMESPACE"], environment.get("ELABS_PRIORITY_CLASS") or None)
         proxy = ProxyAddresses(environment["ELABS_PROXY_HOST"])
+        authorities = config.kubernetes.ca.read_text(encoding="utf-8") if config.kubernetes.ca else ""
         journal = str(Path(environment["ELABS_KEPT"]) / "journal.sqlite")
         configure(traits, config, place(config, state, environment, proxy), partial(labs_of_the_cluster, config=config, release=release, journal=journal))
+        ClusterSpawner.clouds = clouds(config, Path(environment["ELABS_CLUSTERS"]), state)
     except KeyError as error:
         print(f"elabs hub: the variable {error} is not set; the chart sets it", file=sys.stderr)
         sys.exit(2)
@@ -205,4 +230,5 @@ def main() -> None:
         print("\n".join(f"elabs hub: {line}" for line in str(error).splitlines()), file=sys.stderr)
         sys.exit(2)
     ClusterHub.proxy_addresses = proxy
+    ClusterSpawner.authorities = authorities
     run(ClusterHub, traits)

@@ -5,6 +5,7 @@ since Kubernetes reads `4G` as another size than we do.
 from dataclasses import dataclass
 from typing import Any
 
+from elabs.config.clusters import HOME
 from elabs.config.kubernetes import Nodes
 from elabs.config.model import Config, Size
 from elabs.runtime.environment import LAB_COMMAND, home_in_lab, lab_environment
@@ -14,6 +15,9 @@ COMPONENT = "lab"
 """Label `component` of a lab's pod; the chart's network policies and KubeSpawner's reflector go by it."""
 PASSWD, GROUP = "elabs.lab/passwd", "elabs.lab/group"
 """Annotations whose text is the lab's own /etc/passwd and /etc/group: without an account of that name, ssh and others look for the home elsewhere."""
+AUTHORITIES = "elabs.lab/authorities"
+"""Annotation with the institute's own authorities, in PEM form."""
+_AUTHORITIES_FILE = "/etc/elabs/authorities.pem"
 _RUN_BYTES = 2**24
 _ACCOUNTS = (
     ("root", 0, "/root", "/bin/bash"), ("daemon", 1, "/usr/sbin", "/usr/sbin/nologin"), ("bin", 2, "/bin", "/usr/sbin/nologin"),
@@ -42,8 +46,8 @@ def claim_name(lab: str) -> str:
     return f"home-{lab}"
 
 
-def traits(config: Config, release: Release, profile: str, lab: str) -> dict[str, Any]:
-    """KubeSpawner's traits for a lab of that profile; `lab` is the person's slug."""
+def traits(config: Config, release: Release, profile: str, lab: str, authorities: str = "") -> dict[str, Any]:
+    """KubeSpawner's traits for a lab of that profile; `lab` is the person's slug, `authorities` the text of `kubernetes.ca`."""
     size, cluster = config.size_of(profile), config.kubernetes
     return {
         "image": cluster.images.lab(config.image_of(profile)),
@@ -52,22 +56,28 @@ def traits(config: Config, release: Release, profile: str, lab: str) -> dict[str
         "cmd": list(LAB_COMMAND),
         "working_dir": home_in_lab(lab),
         "environment": lab_environment(lab, language=config.site.language, apps=tuple(config.apps), memory=size.memory, cpu=size.cpu)
-        | {"ELABS_SECRETS": "environment"},
+        | {"ELABS_SECRETS": "environment"}
+        | ({"ELABS_AUTHORITIES": _AUTHORITIES_FILE} if authorities else {}),
         **_resources(size),
-        **_person(lab),
-        **_volumes(config, size, lab),
+        **_person(lab, authorities),
+        **_volumes(config, size, lab, bool(authorities)),
         **_where(config.profiles[profile].nodes, release),
         **_walls(),
     }
 
 
-def home(config: Config) -> dict[str, Any]:
-    """KubeSpawner's traits for the claims of homes, which nothing of ours ever deletes but `elabs home delete`."""
+def common_labels(release: Release) -> dict[str, str]:
+    """Labels of everything that is made for labs, by which the chart's policies and budgets find them."""
+    return {"app.kubernetes.io/name": "elabs", "app.kubernetes.io/instance": release.name, "app.kubernetes.io/managed-by": "elabs"}
+
+
+def home(config: Config, cluster: str = HOME) -> dict[str, Any]:
+    """KubeSpawner's traits for the claims of homes in that cluster, which nothing of ours ever deletes but `elabs home delete`."""
     return {
         "storage_pvc_ensure": True,
         "delete_pvc": False,
         "storage_capacity": str(config.storage.home.size),
-        "storage_class": config.kubernetes.storage_class,
+        "storage_class": config.kubernetes.storage_class if cluster == HOME else config.clusters[cluster].storage_class,
         "storage_access_modes": [config.kubernetes.access_mode],
     }
 
@@ -98,7 +108,7 @@ def _resources(size: Size) -> dict[str, Any]:
     }
 
 
-def _person(lab: str) -> dict[str, Any]:
+def _person(lab: str, authorities: str) -> dict[str, Any]:
     home_folder = home_in_lab(lab)
     accounts = [f"{name}:x:{number}:{number}:{name}:{folder}:{shell}\n" for name, number, folder, shell in _ACCOUNTS]
     groups = [f"{'nogroup' if name == 'nobody' else name}:x:{number}:\n" for name, number, *_ in _ACCOUNTS]
@@ -107,6 +117,7 @@ def _person(lab: str) -> dict[str, Any]:
         "extra_annotations": {
             PASSWD: "".join([*accounts, f"{lab}:x:{LAB_ID}:{LAB_ID}:{lab}:{home_folder}:/bin/bash\n"]),
             GROUP: "".join([*groups, f"{lab}:x:{LAB_ID}:\n"]),
+            **({AUTHORITIES: authorities} if authorities else {}),
             # a lab holds what no other pod can take over: whoever empties nodes leaves it until it is idle
             "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
             "karpenter.sh/do-not-disrupt": "true",
@@ -114,7 +125,7 @@ def _person(lab: str) -> dict[str, Any]:
     }
 
 
-def _volumes(config: Config, size: Size, lab: str) -> dict[str, Any]:
+def _volumes(config: Config, size: Size, lab: str, has_authorities: bool) -> dict[str, Any]:
     def memory(name: str, size_bytes: int) -> dict[str, Any]:
         return {"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": size_bytes}}
 
@@ -127,8 +138,8 @@ def _volumes(config: Config, size: Size, lab: str) -> dict[str, Any]:
             "name": "accounts",
             "downwardAPI": {
                 "items": [
-                    {"path": "passwd", "fieldRef": {"fieldPath": f"metadata.annotations['{PASSWD}']"}},
-                    {"path": "group", "fieldRef": {"fieldPath": f"metadata.annotations['{GROUP}']"}},
+                    {"path": path, "fieldRef": {"fieldPath": f"metadata.annotations['{annotation}']"}}
+                    for path, annotation in (("passwd", PASSWD), ("group", GROUP), *([("authorities", AUTHORITIES)] if has_authorities else []))
                 ]
             },
         },
@@ -141,6 +152,8 @@ def _volumes(config: Config, size: Size, lab: str) -> dict[str, Any]:
         {"name": "accounts", "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True},
         {"name": "accounts", "mountPath": "/etc/group", "subPath": "group", "readOnly": True},
     ]
+    if has_authorities:
+        mounts.append({"name": "accounts", "mountPath": _AUTHORITIES_FILE, "subPath": "authorities", "readOnly": True})
     for name, claim in config.kubernetes.data.items():
         volumes.append({"name": f"data-{name}", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
         mounts.append({"name": f"data-{name}", "mountPath": f"/data/{name}", "readOnly": True})
