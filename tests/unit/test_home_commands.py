@@ -16,6 +16,7 @@ from elabs.cli.homes.kubectl import Kubectl
 from elabs.cli.main import elabs
 from elabs.config.model import Config
 from elabs.runtime.kubernetes import moving
+from elabs.runtime.kubernetes.quantity import quantity
 from elabs.storage import homes, ids
 from elabs.storage.ids import Instance
 from tests.transfer import File, Folder, export, make, tree
@@ -97,7 +98,7 @@ def test_a_pod_that_is_gone_never_runs() -> None:
     [("1Gi", 2**30), ("500Mi", 500 * 2**20), ("1G", 10**9), ("4294967296", 2**32), ("1.5Ti", 3 * 2**39), ("100m", None), ("xGi", None), ("", None)],
 )
 def test_sizes_as_kubernetes_writes_them(text: str, size: int | None) -> None:
-    assert cluster.quantity(text) == size
+    assert quantity(text) == size
 
 
 def test_claims_that_are_homes() -> None:

@@ -16,15 +16,14 @@ from elabs.cli.homes import Row
 from elabs.cli.homes.kubectl import Kubectl
 from elabs.cli.output import say
 from elabs.config.model import Config
-from elabs.config.units import parse_bytes
 from elabs.runtime.kubernetes import labs, moving
+from elabs.runtime.kubernetes.quantity import quantity
 from elabs.storage.slugs import is_slug, slug
 from elabs.storage.transfer.wire import Wire
 
 _PREFIX = labs.claim_name("")
 _START_SECONDS = 300.0
 _HOPELESS = {"ErrImageNeverPull", "InvalidImageName", "ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError", "CreateContainerError"}
-_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 
 
 class Cluster:
@@ -175,17 +174,3 @@ def _row(claim: dict[str, Any], users: dict[str, dict[str, Any]]) -> Row:
     user = users.get(name)
     person = claim["metadata"].get("annotations", {}).get(moving.PERSON)
     return Row(name.removeprefix(_PREFIX), person, None, quantity(size), _called(user) if user else None)
-
-
-def quantity(text: str) -> int | None:
-    """Bytes of a size as Kubernetes writes it, in which `G` is 10**9; None for what is none."""
-    for unit, count in _UNITS.items():
-        if text.endswith(unit):
-            try:
-                return int(float(text.removesuffix(unit)) * count)
-            except ValueError:
-                return None
-    try:
-        return parse_bytes(int(text))
-    except ValueError:
-        return None

@@ -25,7 +25,6 @@ from traitlets import Instance, Integer, Unicode
 
 from elabs.config.clusters import HOME
 from elabs.config.model import Config
-from elabs.config.units import parse_bytes
 from elabs.hub import profiles
 from elabs.hub.cluster import afar, reasons
 from elabs.hub.cluster.clouds import UNANSWERED, Cloud, Clouds, CloudSilent
@@ -36,6 +35,7 @@ from elabs.hub.text import text
 from elabs.journal.events import Journal
 from elabs.runtime.kubernetes import labs
 from elabs.runtime.kubernetes.labs import Release
+from elabs.runtime.kubernetes.quantity import quantity
 from elabs.runtime.protocol import LAB_PORT
 from elabs.storage.slugs import slug
 
@@ -243,7 +243,7 @@ class ClusterSpawner(KubeSpawner):  # type: ignore[misc]
             return
         self._pvc_exists = True
         size = self.settings.storage.home.size
-        if _quantity(claim.spec.resources.requests.get("storage", "0")) < size:
+        if (quantity(claim.spec.resources.requests.get("storage", "0")) or 0) < size:
             grown = {"spec": {"resources": {"requests": {"storage": str(size)}}}}
             try:
                 await self.api.patch_namespaced_persistent_volume_claim(self.pvc_name, self.namespace, grown)
@@ -387,14 +387,3 @@ def check_watches() -> None:
     for (kind, *_), reflector in ClusterSpawner.reflectors.items():
         if reflector.watch_task is not None and reflector.watch_task.done():
             give_up(kind)
-
-
-_QUANTITY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-
-
-def _quantity(written: str) -> int:
-    """Bytes of a quantity as Kubernetes writes it: `5368709120`, `5Gi`, `5G` (which there is 5·10⁹)."""
-    for unit, factor in _QUANTITY.items():
-        if written.endswith(unit):
-            return int(float(written.removesuffix(unit)) * factor)
-    return parse_bytes(int(written))
