@@ -6,6 +6,8 @@ import re
 import signal
 import socket
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def eventually(what: str, check: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something to become true; AssertionError with `what` where it does not."""
+    end, last = time.monotonic() + seconds, "no"
+    while True:
+        try:
+            if check():
+                return
+        except Exception as error:
+            last = repr(error)
+        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what} ({last})"
+        time.sleep(0.25)
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """One person with a lab, a kernel, and something in its memory that no restart may lose."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -9,19 +8,6 @@ import requests
 
 from elabs.cli.visit import Visit
 from tests.live import Live
-
-
-def eventually(what: str, check: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for something to become true; AssertionError with `what` where it does not."""
-    end, last = time.monotonic() + seconds, "no"
-    while True:
-        try:
-            if check():
-                return
-        except Exception as error:
-            last = repr(error)
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what} ({last})"
-        time.sleep(0.25)
 
 
 @dataclass

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Worker, eventually, healthy
-from tests.live import COMMAND, Live, free_port
+from tests.faults.conftest import Worker, healthy
+from tests.live import COMMAND, Live, eventually, free_port
 
 
 def fails(command: list[str], *words: str, cwd: Path | None = None) -> str:

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.faults.conftest import Worker, eventually, healthy
-from tests.live import Live
+from tests.faults.conftest import Worker, healthy
+from tests.live import Live, eventually
 
 
 @pytest.mark.parametrize("programs", [("hub",), ("proxy",), ("runtime",), ("hub", "proxy", "runtime")], ids="-".join)

@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from elabs.cli.visit import Visit
 from elabs.config.kubernetes import Images
 from elabs.config.state import State
 from elabs.runtime.images import build, oci
-from tests import helm
+from tests import helm, live
 from tests.live import ROOT, state_folder
 
 LAB_IMAGE = os.environ.get("ELABS_TEST_IMAGE", "small")
@@ -126,6 +125,11 @@ class Release:
         done = self.run("upgrade", "--install", self.name, str(chart), "--wait", "--timeout", "180s", settings=self.settings)
         assert done.returncode == 0, done.stderr + self.kubectl("get", "pods,events") + self.hub_log()
 
+    def use(self, **changes: Any) -> None:
+        """Install with the settings of the tests and these sections changed, and wait until the hub answers."""
+        self.install({**SETTINGS, **changes})
+        self.wait_for_hub()
+
     def remove(self) -> None:
         """Uninstall, and remove the namespace with the homes in it; nobody waits until all has ended."""
         self.run("uninstall", self.name)
@@ -177,16 +181,8 @@ class Release:
 
 
 def eventually(what: str, check: Callable[[], bool], seconds: float = 90) -> None:
-    """Wait for something to become true; AssertionError with `what` where it does not."""
-    end, last = time.monotonic() + seconds, "no"
-    while True:
-        try:
-            if check():
-                return
-        except Exception as error:
-            last = repr(error)
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what} ({last})"
-        time.sleep(0.2)
+    """As `tests.live.eventually`; a cluster takes longer."""
+    live.eventually(what, check, seconds)
 
 
 @pytest.fixture(scope="module")

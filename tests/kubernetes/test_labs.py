@@ -78,14 +78,12 @@ for path in ('/x', '/etc/passwd', '/opt/elabs/x', '/usr/bin/x'):
 
 
 def test_an_idle_lab_is_culled_and_the_home_page_says_why(release: Release) -> None:
-    release.install({**SETTINGS, "labs": {"idle": {"after": "6s"}, "start_timeout": "60s"}})
-    release.wait_for_hub()
+    release.use(labs={"idle": {"after": "6s"}, "start_timeout": "60s"})
     visit = release.visit("lince")
     visit.start()
     eventually("the idle lab is gone", lambda: visit.server() is None, 60)
     eventually("its pod is gone", lambda: "lab-lince" not in [one["metadata"]["name"] for one in release.get("pods", component="lab")], 60)
-    release.install(SETTINGS)
-    release.wait_for_hub()
+    release.use()
 
 
 def test_raising_the_size_of_homes_asks_for_more_and_starts_all_the_same(release: Release) -> None:
@@ -93,14 +91,12 @@ def test_raising_the_size_of_homes_asks_for_more_and_starts_all_the_same(release
     visit = release.visit()
     visit.start()
     visit.stop()
-    release.install({**SETTINGS, "storage": {"home": {"size": "200M"}}})
-    release.wait_for_hub()
+    release.use(storage={"home": {"size": "200M"}})
     visit = release.visit()
     visit.start()
     assert "cannot grow to 209715200 bytes" in release.hub_log()
     visit.stop()
-    release.install(SETTINGS)
-    release.wait_for_hub()
+    release.use()
 
 
 def test_an_upgrade_keeps_secrets_homes_and_labs(release: Release) -> None:
@@ -112,8 +108,7 @@ def test_an_upgrade_keeps_secrets_homes_and_labs(release: Release) -> None:
     secrets = {name: release.get("secret", name)["data"] for name in ("elabs-secrets", "elabs-demo")}
     claims = {one["metadata"]["uid"] for one in release.get("persistentvolumeclaims")}
     pod = release.get("pod", "lab-colibri")["metadata"]["uid"]
-    release.install({**SETTINGS, "site": {"name": "Another station"}})
-    release.wait_for_hub()
+    release.use(site={"name": "Another station"})
     assert {name: release.get("secret", name)["data"] for name in secrets} == secrets
     assert {one["metadata"]["uid"] for one in release.get("persistentvolumeclaims")} == claims
     assert release.get("pod", "lab-colibri")["metadata"]["uid"] == pod

@@ -70,11 +70,14 @@ def lab(folder: Path, prefix: tuple[str, ...] = ()) -> Iterator[Started]:
     port, log = free_port(), folder / "log"
     (folder / "runtime").mkdir(mode=0o777)
     (folder / "runtime").chmod(0o777)
+    (folder / "tmp").mkdir()
+    (folder / "tmp").chmod(0o1777)
     reader, writer = os.pipe()
     environment = {
         "HOME": str(folder / "home"),
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
+        "TMPDIR": str(folder / "tmp"),
         "PYTHONPATH": str(folder / "code"),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{port}/user/lince/",
