@@ -112,6 +112,9 @@ def test_why_a_start_took_too_long(found: dict[str, Any] | None, events: list[di
         ({"status": {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}]}}, "evicted"),
         ({"status": {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}]}}, "node"),
         (pod("Running", container=RUNS), "administrator"),
+        # stopped by the cluster, which asks the server to end before it removes the pod
+        ({"metadata": {"deletionTimestamp": "2026-11-25T10:00:00Z"}, "status": pod("Running", container=ENDED)["status"]}, "administrator"),
+        ({"metadata": {"deletionTimestamp": "2026-11-25T10:00:00Z"}, "status": pod("Running", container=KILLED)["status"]}, "memory"),
         (None, "administrator"),
     ],
 )

@@ -6,7 +6,7 @@ one, before anything is applied.
 {{- define "elabs.check" -}}
 {{- $v := .Values -}}
 {{- $login := $v.login | default dict -}}
-{{- $method := $login.method | default (ternary "ldap" (ternary "oauth" "demo" (not (empty $login.oauth))) (not (empty $login.ldap))) -}}
+{{- $method := include "elabs.loginMethod" . -}}
 {{- $ldap := $login.ldap | default dict -}}
 {{- $groups := or $ldap.group_base $ldap.search_base -}}
 {{- if eq $method "pam" }}{{ fail "login.method: is pam, but a cluster has no accounts of its own; use ldap or oauth" }}{{ end -}}

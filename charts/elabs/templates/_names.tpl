@@ -38,6 +38,22 @@ release: {{ .root.Release.Name }}
 {{ $found | uniq | toJson }}
 {{- end }}
 
+{{- /* `login.method`, as the model has it where it is not given. */ -}}
+{{- define "elabs.loginMethod" -}}
+{{- $login := .Values.login | default dict -}}
+{{ $login.method | default (ternary "ldap" (ternary "oauth" "demo" (not (empty $login.oauth))) (not (empty $login.ldap))) }}
+{{- end }}
+
+{{- /* The volume of files that settings name. */ -}}
+{{- define "elabs.filesVolume" -}}
+- name: files
+  {{- if .Values.kubernetes.files }}
+  secret: {secretName: {{ .Values.kubernetes.files }}, defaultMode: 0440}
+  {{- else }}
+  emptyDir: {sizeLimit: "4096"}
+  {{- end }}
+{{- end }}
+
 {{- define "elabs.pullSecrets" -}}
 {{- with .Values.kubernetes.images.pull_secrets }}
 imagePullSecrets:

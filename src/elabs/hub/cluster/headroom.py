@@ -4,11 +4,11 @@ import datetime
 import logging
 from zoneinfo import ZoneInfo
 
-from kubernetes_asyncio.client import ApiException
 from kubespawner.clients import shared_client
 
 from elabs.config.kubernetes import Headroom
 from elabs.config.model import Config
+from elabs.hub.cluster.clouds import UNANSWERED
 from elabs.runtime.kubernetes.labs import Release
 
 log = logging.getLogger("elabs.hub")
@@ -47,5 +47,5 @@ async def keep(config: Config, release: Release) -> None:
         if scale.spec.replicas != count:
             await api.patch_namespaced_stateful_set_scale(name, release.namespace, {"spec": {"replicas": count}})
             log.info("room for %s labs, where it was for %s", count, scale.spec.replicas)
-    except (ApiException, OSError, TimeoutError) as error:
-        log.warning("room for labs could not be set to %s: %s", count, getattr(error, "reason", error))
+    except UNANSWERED as error:
+        log.warning("room for labs could not be set to %s: %s", count, getattr(error, "reason", None) or repr(error))

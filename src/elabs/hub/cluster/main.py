@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import kubernetes_asyncio.client
-from kubernetes_asyncio.client import ApiException
 from kubespawner.clients import load_config, shared_client
 from tornado.ioloop import PeriodicCallback
 from traitlets.config import Config as Traits
@@ -110,11 +109,9 @@ class ClusterHub(Hub):
             try:
                 await self._pods()
                 return
-            except (OSError, ApiException, TimeoutError) as error:
+            except (*UNANSWERED, ValueError) as error:  # ValueError: half an answer, of a server that is starting
                 if tries % 10 == 0:
-                    self.log.warning("waiting for the cluster's API: %s", error)
-            except Exception as error:  # the client's library below raises its own
-                self.log.warning("waiting for the cluster's API: %r", error)
+                    self.log.warning("waiting for the cluster's API: %r", error)
             tries += 1
             await asyncio.sleep(1)
 
@@ -122,8 +119,8 @@ class ClusterHub(Hub):
         """Remove the pods of labs that no person of the hub's has: left where the hub was ended between asking for a pod and writing it down."""
         try:
             await self._compare(HOME, self._api(), self._release.namespace, await self._pods())
-        except (OSError, ApiException, TimeoutError) as error:
-            self.log.warning("labs could not be compared with the cluster's: %s", error)
+        except UNANSWERED as error:
+            self.log.warning("labs could not be compared with the cluster's: %r", error)
         for cloud in ClusterSpawner.clouds:
             try:
                 await self._compare(cloud.name, cloud.core, cloud.settings.namespace, await cloud.pods())

@@ -98,13 +98,11 @@ def late(pod: Pod | None, events: list[Event]) -> Refusal:
 
 
 def end(pod: Pod | None) -> End:
-    """Why a lab is over, from the last that was seen of its pod."""
+    """Why a lab is over, from the last that was seen of its pod. The cluster's own reason comes first: a server that it stops ends as one that fails does."""
     status = (pod or {}).get("status") or {}
-    for container in status.get("containerStatuses") or []:
-        if ended := (container.get("state") or {}).get("terminated"):
-            reason = "memory" if ended.get("reason") == "OOMKilled" else "crashed"
-            if reason == "memory" or status.get("reason") not in ("Evicted", "NodeLost", "Shutdown", "Terminated"):
-                return End(reason, f"{ended.get('reason')}, exit code {ended.get('exitCode')}")
+    ended = next((found for one in status.get("containerStatuses") or [] if (found := (one.get("state") or {}).get("terminated"))), None)
+    if ended and ended.get("reason") == "OOMKilled":
+        return End("memory", f"OOMKilled, exit code {ended.get('exitCode')}")
     if status.get("reason") == "Evicted":
         return End("evicted", str(status.get("message", "")))
     disruption = next((one for one in status.get("conditions") or [] if one.get("type") == "DisruptionTarget" and one.get("status") == "True"), None)
@@ -112,6 +110,8 @@ def end(pod: Pod | None) -> End:
         return End("evicted" if "Preemption" in str(disruption.get("reason")) else "node", f"{disruption.get('reason')}: {disruption.get('message', '')}")
     if status.get("reason") in ("NodeLost", "Shutdown", "Terminated"):
         return End("node", f"{status.get('reason')}: {status.get('message', '')}")
+    if ended and "deletionTimestamp" not in ((pod or {}).get("metadata") or {}):
+        return End("crashed", f"{ended.get('reason')}, exit code {ended.get('exitCode')}")
     return End("administrator", "its pod was removed")
 
 
