@@ -14,11 +14,11 @@ from elabs.cli.options import ROOT, Options, pass_options
 from elabs.config.state import DEFAULT_STATE, State
 
 TESTS = ROOT / "tests"
-FIRST = ("unit", "hub", "isolation", "faults", "browser", "vm")
+FIRST = ("unit", "homes", "hub", "isolation", "faults", "browser", "vm")
 """Order of the groups: what fails soonest comes first; others follow by name."""
 QUICK = ("unit",)
 """Those that take less than a minute."""
-ROOTLESS = ("unit", "hub")
+ROOTLESS = ("unit", "homes", "hub")
 """Those that need neither root nor an image."""
 
 
