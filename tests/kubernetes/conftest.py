@@ -124,11 +124,12 @@ class Release:
             self.settings = settings
         done = self.run("upgrade", "--install", self.name, str(chart), "--wait", "--timeout", "180s", settings=self.settings)
         assert done.returncode == 0, done.stderr + self.kubectl("get", "pods,events") + self.hub_log()
+        # Helm waits for the pods; that the way to them is made everywhere takes the cluster a moment more
+        self.wait_for_hub()
 
     def use(self, **changes: Any) -> None:
         """Install with the settings of the tests and these sections changed, and wait until the hub answers."""
         self.install({**SETTINGS, **changes})
-        self.wait_for_hub()
 
     def remove(self) -> None:
         """Uninstall, and remove the namespace with the homes in it; nobody waits until all has ended."""

@@ -1,7 +1,7 @@
 """What two clusters have between them: a few public addresses of this machine, each of which leads to one port of a node, and nothing else. Whoever comes is noted,
 and an address can be taken away and given back.
 
-The connections are carried by a thread of this process; the machine itself forwards no packets (`net.ipv4.ip_forward` is 0), so without it there is no way.
+The connections are carried by a thread of this process; the machine itself forwards no packet that comes from a cluster, so without it there is no way.
 """
 
 import asyncio
@@ -18,8 +18,13 @@ Place = tuple[str, int]
 class Internet:
     """Public places, and where each leads."""
 
-    def __init__(self, leads: dict[Place, Place]) -> None:
-        assert Path("/proc/sys/net/ipv4/ip_forward").read_text().strip() == "0", "this machine forwards packets, so two clusters on it are not apart"
+    def __init__(self, leads: dict[Place, Place], devices: tuple[str, ...]) -> None:
+        """`devices` are the clusters' legs on this machine. Labs of one machine, which may run beside, have it forward what comes from elsewhere."""
+        self._switches = {Path(f"/proc/sys/net/ipv4/conf/{device}/forwarding"): "" for device in devices}
+        for switch in self._switches:
+            self._switches[switch] = switch.read_text()
+            switch.write_text("0")
+            assert switch.read_text().strip() == "0", "this machine forwards packets of a cluster, so two clusters on it are not apart"
         self.came: list[tuple[str, Place]] = []
         """Who came, by address, and to which place."""
         self._leads = leads
@@ -46,6 +51,9 @@ class Internet:
             self.cut(place)
         for address in {address for address, _ in self._leads}:
             subprocess.run(["ip", "address", "del", f"{address}/32", "dev", "lo"], check=True)
+        for switch, before in self._switches.items():
+            if switch.exists():
+                switch.write_text(before)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _do(self, what: Coroutine[Any, Any, None]) -> None:

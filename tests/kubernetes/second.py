@@ -1,7 +1,7 @@
 """A second Kubernetes on this machine, with nothing in common with the first but the files of its programs: its own API server, node, network, volumes and images.
 
-It is made of the first one's folder, with other addresses. The machine forwards no packets between the two, so the only ways from one to the other are the
-addresses of `tests.kubernetes.internet`, as between two clouds.
+It is made of the first one's folder, with other addresses. The machine forwards no packet of either, so the only ways from one to the other are the addresses
+of `tests.kubernetes.internet`, as between two clouds.
 """
 
 import os
@@ -15,6 +15,8 @@ from tests.kubernetes.conftest import Cluster
 ADDRESS = "203.0.113.2"
 """Public address of the second cluster; one of those that no machine on the Internet has."""
 NODE = "10.246.0.2"
+DEVICES = ("elabs0", "elabs1")
+"""Of this machine, the legs of the first and of the second."""
 _CONTROLLERS = ("blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids", "systemd")
 _GROUP = "elabs-second"
 # (file, what stands there, what is to stand there): two nodes on one machine need addresses, a network device and a place for control groups of their own

@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,15 +120,17 @@ def clouds(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     except OSError as error:
         pytest.skip(str(error))
     hub, outpost = Side(cluster, HUB), Side(other, OUTPOST)
-    internet = Internet(
-        {
-            SITE_PAGE: (FIRST_NODE, PAGE_PORT),
-            OUTPOST_PAGE: (second.NODE, PAGE_PORT),
-            OUTPOST_API: (second.NODE, API_PORT),
-            OUTPOST_KUBERNETES: (second.NODE, 6443),
-        }
-    )
-    try:
+    leads = {
+        SITE_PAGE: (FIRST_NODE, PAGE_PORT),
+        OUTPOST_PAGE: (second.NODE, PAGE_PORT),
+        OUTPOST_API: (second.NODE, API_PORT),
+        OUTPOST_KUBERNETES: (second.NODE, 6443),
+    }
+    with ExitStack() as afterwards:
+        if not os.environ.get("ELABS_TEST_KEEP"):
+            afterwards.callback(second.stop, other)
+        internet = Internet(leads, second.DEVICES)
+        afterwards.callback(internet.end)
         _load(folder, cluster, other)
         ca = authority.make(folder)
         for side, address in ((hub, SITE), (outpost, THERE)):
@@ -135,6 +138,8 @@ def clouds(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             side.forget(wait=True)
             side.cluster.kubectl("create", "namespace", side.name)
             side.kubectl("create", "secret", "generic", "files", f"--from-file=ca.pem={ca}", f"--from-file=tls.pem={certificate}", f"--from-file=tls.key={key}")
+        if not os.environ.get("ELABS_TEST_KEEP"):
+            afterwards.callback(hub.forget, wait=False)
         _install_outpost(outpost)
         _introduce(folder, hub, outpost)
         hub.helm("install", HUB_SETTINGS)
@@ -142,11 +147,6 @@ def clouds(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         hub.kubectl("rollout", "status", f"deployment/{HUB}-hub", f"--timeout={SECONDS}s")
         hub.kubectl("rollout", "status", f"deployment/{HUB}-proxy", f"--timeout={SECONDS}s")
         yield Clouds(hub, outpost, internet, ca)
-    finally:
-        internet.end()
-        if not os.environ.get("ELABS_TEST_KEEP"):
-            hub.forget(wait=False)
-            second.stop(other)
 
 
 COMMON: dict[str, Any] = {
